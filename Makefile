@@ -1,0 +1,111 @@
+# `make` says what there is. Every command makes or renews .venv by itself, from the lock file, when it has to.
+
+# Written for make 3.81, which is what macOS has: no .ONESHELL, no grouped targets.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK := requirements/lock.txt
+LOCKED := $(VENV)/.locked
+INSTALLED := $(VENV)/.installed
+UV_VERSION := 0.13.9
+# A release younger than this is not locked: most that were tampered with are found and withdrawn by then.
+COOLDOWN := 3 days
+
+# Arguments for the command behind a target: make test ARGS="tests/core -k wait"
+ARGS ?=
+
+# Which Python to build .venv with: make test PYTHON=/opt/python3.13/bin/python3. Otherwise the first of these that will do.
+PYTHON ?=
+PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
+
+##@ Use
+
+help: ## Say what there is
+	@awk 'BEGIN { FS = ":.*## "; print "make <target> [ARGS=…] [PYTHON=…]" } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+up: $(INSTALLED) ## Run everything on this machine: Redis, API and workers
+	@$(BIN)/genfleet up $(ARGS)
+
+##@ Develop
+
+install: $(INSTALLED) ## Make or renew .venv and stop there
+	@:
+
+test: $(INSTALLED) ## Run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(INSTALLED) ## Lint, format, types and import contracts; changes nothing
+	@failed=; \
+	echo "ruff check" && $(BIN)/ruff check --quiet . || failed=1; \
+	echo "ruff format" && $(BIN)/ruff format --quiet --diff . || failed=1; \
+	echo "mypy" && $(BIN)/mypy || failed=1; \
+	echo "import contracts" && $(BIN)/lint-imports --no-logo || failed=1; \
+	test -z "$$failed"
+
+format: $(INSTALLED) ## Format, and mend what ruff can mend
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
+
+generate: $(INSTALLED) ## Write the files that are made from other files
+	@$(BIN)/python -m tools.generate $(ARGS)
+
+bench: $(INSTALLED) ## Measure
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: pyproject.toml ## Resolve the dependencies again; UPGRADE=1 for newer versions
+	@$(FIND_PYTHON); rm -rf build/uv && "$$python" -m venv build/uv && build/uv/bin/pip install --quiet uv==$(UV_VERSION)
+	@build/uv/bin/uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--exclude-newer "$(COOLDOWN)" $(if $(UPGRADE),--upgrade) --output-file $(LOCK) --quiet
+	@rm -rf build/uv
+
+clean: ## Remove .venv, caches, build output and the data of `make up`
+	@rm -rf $(VENV) .genfleet .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: help up install test check format generate bench lock clean
+
+# ---- the environment ------------------------------------------------------------------------------------------------
+
+# Sets $python, or says what is missing and what to do about it. A candidate has to run: pyenv's shims exist but may not.
+define FIND_PYTHON
+python=; without_venv=; \
+for candidate in $(PYTHONS); do \
+	if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+		if "$$candidate" -c 'import ensurepip, venv' >/dev/null 2>&1; then python="$$candidate"; break; fi; \
+		without_venv="$$without_venv $$candidate"; \
+	fi; \
+done; \
+if [ -z "$$python" ]; then \
+	if [ -n "$$without_venv" ]; then \
+		echo "genfleet:$$without_venv has no venv module." >&2; \
+		echo "  Debian, Ubuntu:  sudo apt install python3-venv" >&2; \
+	else \
+		echo "genfleet needs Python 3.11 or later; none of these is: $(PYTHONS)" >&2; \
+		echo "  Debian, Ubuntu:  sudo apt install python3 python3-venv" >&2; \
+		echo "  macOS:           brew install python@3.13" >&2; \
+	fi; \
+	echo "  Installed elsewhere?  make PYTHON=/path/to/python3 …" >&2; \
+	exit 1; \
+fi
+endef
+
+# The stamps hold the folder's name: a virtual environment that was copied or moved would run the code of the old place.
+ifneq ($(shell cat $(LOCKED) 2>/dev/null),$(CURDIR))
+$(LOCKED): FORCE
+endif
+FORCE:
+
+$(LOCKED): $(LOCK)
+	@$(FIND_PYTHON); echo "Making $(VENV) with $$("$$python" --version); the first time takes a minute or two" >&2; \
+	"$$python" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar off --require-hashes -r $(LOCK)
+	@echo "$(CURDIR)" > $@
+
+$(INSTALLED): $(LOCKED) pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
