@@ -1,0 +1,1 @@
+"""What the programs of genfleet agree on. Imports no framework and no program."""

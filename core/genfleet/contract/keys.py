@@ -1,0 +1,53 @@
+"""Every Redis key, in one place. Python and the Lua scripts are both given their names from the table below."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+PREFIX = "genfleet:"
+
+PATTERNS: Mapping[str, str] = MappingProxyType(
+    {
+        # -- the life of a task -------------------------------------------------------------------------------------
+        "task": "task:{}",  # hash: the record of one task, by id
+        "events": "events:{}",  # stream: what happened to one task, by id, capped
+        "waiting": "waiting:{}",  # zset, by queue: ids a worker may claim; score: see `store/prelude.lua`
+        "scheduled": "scheduled:{}",  # zset, by queue: ids that wait for their next attempt; score: when, ms
+        "leases": "leases:{}",  # zset, by queue: ids that a worker holds; score: when the lease runs out, ms
+        "index": "index:{}:{}:{}",  # zset, by state or *, type or *, project: ids; score: created, ms
+        "expiry": "expiry",  # zset: ids of finished tasks; score: when the record may go, ms
+        "quarantine": "quarantine",  # zset: ids of poison tasks; score: when, ms
+        # -- what is counted ----------------------------------------------------------------------------------------
+        "counters": "counters",  # hash: the lasting numbers of the metrics endpoint
+        "outcomes": "outcomes:{}",  # hash, by minute since the epoch: completed and failed, kept for an hour
+        "service": "service:{}",  # hash, by queue: mean run time of its recent tasks
+        # -- the fleet ----------------------------------------------------------------------------------------------
+        "workers": "workers:{}",  # zset, by queue: worker ids; score: last heard of, ms
+        "worker": "worker:{}",  # hash, by worker id: what it says of itself
+        "draining": "draining",  # set: ids of workers that were told to take nothing new
+        "fleet": "fleet:{}",  # hash, by queue: the last decision of whoever sizes its fleet
+        "upkeep": "upkeep",  # string, short-lived: who does the chores of this second
+        "last_reap": "last_reap",  # string: when leases were last looked at, ms
+        # -- access and wake-ups ------------------------------------------------------------------------------------
+        "api_keys": "api_keys",  # hash: key id -> name, digest and when it was made
+        "wake": "wake",  # channel: a queue's name, whenever work was added to it
+    }
+)
+
+LIST_SEPARATOR = "\x06\x16"
+"""kombu's: the list of queue q and priority step p is q + separator + p, and plain q for step 0 (RF-002)."""
+PRIORITY_STEPS = (0, 1, 2, 3)
+"""Step 0 is what other producers push without a priority; 1 to 3 are ours (TS-013)."""
+UNACKED, UNACKED_INDEX = "unacked", "unacked_index"
+"""kombu's: messages that were delivered and not yet acknowledged."""
+
+
+def key(kind: str, *parts: str | int) -> str:
+    """The name of a key, e.g. `key("task", task_id)`."""
+    return PREFIX + PATTERNS[kind].format(*parts)
+
+
+def broker_list(broker_queue: str, step: int) -> str:
+    """The Redis list that kombu reads for one priority step of a queue."""
+    return f"{broker_queue}{LIST_SEPARATOR}{step}" if step else broker_queue

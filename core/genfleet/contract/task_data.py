@@ -1,0 +1,132 @@
+"""One model per task type of what `task_data` may hold (requirements 2.10, 2.11).
+
+The media types reject nothing for being absent (PI-023): only types and ranges are checked, and keys that are not
+listed here are kept and passed on. Messages are written for the person who sent the request; the service puts them
+under the dotted path of the field (TS-146).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+RESOLUTION = re.compile(r"^(\d{2,4})x(\d{2,4})$")
+SMALLEST, LARGEST = 16, 4096
+"""Bounds of each side of a picture or video, in pixels."""
+
+
+def _resolution(value: str) -> str:
+    match = RESOLUTION.match(value)
+    if not match or not all(SMALLEST <= int(side) <= LARGEST for side in match.groups()):
+        raise ValueError(f"Resolution must be <width>x<height>, each side {SMALLEST} to {LARGEST}, such as 1024x1024")
+    return value
+
+
+def _duration(value: Any) -> Any:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not 1 <= value <= 30:
+        raise ValueError("Duration must be between 1 and 30 seconds")
+    return value
+
+
+Resolution = Annotated[str, AfterValidator(_resolution)]
+Duration = Annotated[float, BeforeValidator(_duration)]
+Text = Annotated[str, Field(max_length=20_000)]
+Source = Annotated[str, Field(max_length=2_000_000)]
+"""Where a picture comes from: an https URL, a media_url of this installation, or a data: URI."""
+
+
+def size_of(resolution: str) -> tuple[int, int]:
+    """Width and height in pixels of a valid resolution."""
+    width, height = resolution.split("x")
+    return int(width), int(height)
+
+
+class TaskData(BaseModel):
+    """Base of all: unlisted keys are kept, nothing is coerced from another type."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class GenerateVideo(TaskData):
+    """TS-080, TS-081, TS-087."""
+
+    storyboard_images: list[Source] = Field(default=[], max_length=64)
+    scene_description: Text = ""
+    camera_angle: Text | None = None
+    lighting: Text | None = None
+    character_positions: list[dict[str, Any]] = Field(default=[], max_length=64)
+    duration: Duration = 7
+    fps: int = Field(default=24, ge=1, le=60)
+    resolution: Resolution = "1280x720"
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+
+
+class GenerateImage(TaskData):
+    """TS-083, TS-087."""
+
+    prompt: Text = ""
+    style_guide: Source | None = None
+    reference_images: list[Source] = Field(default=[], max_length=16)
+    character_id: Text | None = None
+    pose: Text | None = None
+    lighting: Text | None = None
+    resolution: Resolution = "1024x1024"
+    quality: Text | None = None
+    seed: int | None = Field(default=None, ge=0, lt=2**63)
+
+
+class GenerateCharacterVoice(TaskData):
+    """TS-084, TS-087."""
+
+    text: Text = ""
+    character_voice_profile: Source | None = None
+    emotion: Text | None = None
+    pace: Text | None = None
+    background_noise: Text | None = None
+    output_format: Text | None = None
+    sample_rate: int = Field(default=44_100, ge=8_000, le=192_000)
+
+
+class TestPrompt(TaskData):
+    """TS-085."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+
+    prompt_id: Text | None = None
+    prompt_template: Text = ""
+    agent_type: Text | None = None
+    test_parameters: dict[str, Any] = {}
+    test_result_id: Text | None = None
+
+
+class Gathered(TaskData):
+    """One piece of gathered content (TS-090)."""
+
+    content: Text = ""
+    summary: Text = ""
+    context: Text = ""
+
+
+class EarlierEvaluation(TaskData):
+    """What another department got (TS-090, PI-019)."""
+
+    department: Text = ""
+    rating: float = Field(default=0, ge=0, le=100)
+    summary: Text = ""
+
+
+class EvaluateDepartment(TaskData):
+    """TS-090, TS-091, PI-007."""
+
+    department_slug: Annotated[str, Field(min_length=1, max_length=100)]
+    department_number: int = Field(ge=1, le=12)
+    gather_data: list[Gathered] = Field(max_length=1_000)
+    previous_evaluations: list[EarlierEvaluation] = Field(default=[], max_length=100)
+    threshold: int = Field(default=80, ge=0, le=100)
+
+
+class AnyData(TaskData):
+    """Types whose arguments no document describes (TS-086): any object."""

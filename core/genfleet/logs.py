@@ -1,0 +1,57 @@
+"""One way to log for all programs: an event word and fields, as text for people or JSON for machines."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+_SECRET_NAMES = re.compile(r"(api[-_]?key|authorization|password|secret)", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):[^@/\s]+@")
+
+
+def set_up(program: str, *, level: str, style: str, to: TextIO = sys.stderr) -> None:
+    """Send every log line, the libraries' too, to stderr (or `to`) in one format. Called once, by each `main`."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        redact,
+    ]
+    render: Any = structlog.processors.JSONRenderer() if style == "json" else _text_renderer(to)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.format_exc_info,
+            render,
+        ],
+    )
+    handler = logging.StreamHandler(to)
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    structlog.contextvars.bind_contextvars(program=program)
+
+
+def _text_renderer(to: TextIO) -> Any:
+    return structlog.dev.ConsoleRenderer(colors=to.isatty())
+
+
+def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Take secrets out: fields with a telling name, and passwords in URLs."""
+    for name, value in event.items():
+        if _SECRET_NAMES.search(name):
+            event[name] = "[hidden]"
+        elif isinstance(value, str):
+            event[name] = _URL_PASSWORD.sub(r"\1:[hidden]@", value)
+    return event
