@@ -1,0 +1,43 @@
+-- observe: everything the scaling decision needs, of all queues, in one look. JSON, a list in the order asked.
+local soon_ms = tonumber(ARGV[1])
+local now, seen = clock(), {}
+
+local function oldest(queue)
+  local first
+  for priority = 1, 3 do
+    local row = redis.call('ZRANGEBYSCORE', key.waiting(queue), turn(priority, 0), '(' .. string.format('%.0f', turn(priority + 1, 0)),
+      'WITHSCORES', 'LIMIT', 0, 1)
+    if row[2] then
+      local at = tonumber(row[2]) - turn(priority, 0)
+      if not first or at < first then first = at end
+    end
+  end
+  return first and math.max(0, now - first)
+end
+
+local function workers(queue)
+  local all = {}
+  for _, id in ipairs(redis.call('ZRANGE', key.workers(queue), 0, -1)) do
+    local row = redis.call('HMGET', key.worker(id), 'about', 'seen')
+    if row[1] then
+      all[#all + 1] = { id = id, about = row[1], silent_ms = now - row[2], draining = redis.call('SISMEMBER', key.draining(), id) }
+    end
+  end
+  return #all > 0 and all or nil
+end
+
+for i = 2, #ARGV do
+  local queue = ARGV[i]
+  seen[#seen + 1] = {
+    queue = queue,
+    waiting = redis.call('ZCARD', key.waiting(queue)),
+    running = redis.call('ZCARD', key.leases(queue)),
+    scheduled = redis.call('ZCARD', key.scheduled(queue)),
+    due = redis.call('ZCOUNT', key.scheduled(queue), '-inf', now + soon_ms),
+    oldest_wait_ms = oldest(queue) or nil,
+    service_ms = tonumber(redis.call('HGET', key.service(queue), 'mean_ms') or nil),
+    workers = workers(queue),
+    fleet = redis.call('HGET', key.fleet(queue), 'status') or nil,
+  }
+end
+return cjson.encode({ now_ms = now, queues = seen })

@@ -1,0 +1,132 @@
+-- What the steps share. `scripts.py` puts this in front of every step, and in front of this: the constants in CAPITALS,
+-- `key.<kind>(...)` from `contract/keys.py`, `MOVES` from `contract/states.py` and `message(...)` from the template.
+-- Time is the clock of Redis, in milliseconds since the epoch; no other clock decides anything.
+
+local function clock()
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end
+
+-- The named fields of a record, as a table; a field that is not there is false.
+local function read(id, ...)
+  local names, task = { ... }, { id = id }
+  for i, value in ipairs(redis.call('HMGET', key.task(id), ...)) do task[names[i]] = value end
+  return task
+end
+
+-- The fields that `move` and `push` need.
+local function read_known(id)
+  return read(id, 'state', 'token', 'project', 'type', 'queue', 'priority', 'created', 'started', 'crashes', 'deliveries')
+end
+
+-- Where a task stands among those that wait: by priority, then by time. Both fit a double exactly.
+local function turn(priority, at) return priority * 1e13 + at end
+
+local function place_in_index(id, project, kind, state, created)
+  redis.call('ZADD', key.index(state, '*', project), created, id)
+  redis.call('ZADD', key.index(state, kind, project), created, id)
+end
+
+local function remove_from_index(id, project, kind, state)
+  redis.call('ZREM', key.index(state, '*', project), id)
+  redis.call('ZREM', key.index(state, kind, project), id)
+end
+
+local function tell(id, now, ...)
+  redis.call('XADD', key.events(id), 'MAXLEN', '~', EVENTS_KEPT, '*', 'at', now, ...)
+end
+
+-- The one place where a state changes. `...` are further fields of the record, by name and value.
+local function move(task, to, now, ...)
+  if not (MOVES[task.state] and MOVES[task.state][to]) then
+    error('a task may not go from ' .. tostring(task.state) .. ' to ' .. to)
+  end
+  remove_from_index(task.id, task.project, task.type, task.state)
+  place_in_index(task.id, task.project, task.type, to, task.created)
+  redis.call('HSET', key.task(task.id), 'state', to, 'updated', now, ...)
+  tell(task.id, now, 'state', to)
+  task.state = to
+end
+
+local function celery_message(task, delivery)
+  return message(task.id, task.type, broker(task.queue), task.priority, task.token, task.id .. '.' .. delivery)
+end
+
+local function message_list(task) return broker_list(task.queue, task.priority) end
+
+-- Hands a queued task to the workers. Its turn is by `at`; `head` puts its message next in line.
+local function push(task, now, at, head)
+  redis.call('ZADD', key.waiting(task.queue), turn(task.priority, at), task.id)
+  task.deliveries = redis.call('HINCRBY', key.task(task.id), 'deliveries', 1)
+  redis.call('HSET', key.task(task.id), 'pushed', now)
+  redis.call(head and 'RPUSH' or 'LPUSH', message_list(task), celery_message(task, task.deliveries))
+  redis.call('PUBLISH', key.wake(), task.queue)
+end
+
+-- kombu keeps what it delivered until it is acknowledged; a worker that is gone will not do that.
+local function forget_delivery(task)
+  local tag = task.id .. '.' .. (task.deliveries or 0)
+  redis.call('HDEL', UNACKED, tag)
+  redis.call('ZREM', UNACKED_INDEX, tag)
+end
+
+local function count(name, by) redis.call('HINCRBY', key.counters(), name, by or 1) end
+
+-- What recent outcomes were, by minute: lasting counters hide a fresh outage (TS-076).
+local function count_outcome(to, now)
+  local minute = key.outcomes(math.floor(now / 60000))
+  redis.call('HINCRBY', minute, to, 1)
+  redis.call('EXPIRE', minute, OUTCOMES_KEPT_S)
+end
+
+-- Ends a task. A finished record stays for its retention, counted from its creation, and at least an hour (TS-036).
+local function finish(task, to, now, ...)
+  move(task, to, now, 'finished', now, ...)
+  redis.call('ZREM', key.leases(task.queue), task.id)
+  redis.call('EXPIRE', key.events(task.id), EVENTS_KEPT_S)
+  redis.call('ZADD', key.expiry(), math.max(task.created + RETENTION_MS, now + RETENTION_LEAST_MS), task.id)
+  count(to .. '_tasks')
+  if to ~= 'cancelled' then count_outcome(to, now) end
+end
+
+-- Puts running work back, next in line, under a new token: whoever held it is fenced off from now on.
+local function back_to_queue(task, now)
+  task.token = redis.call('HINCRBY', key.task(task.id), 'token', 1)
+  forget_delivery(task)
+  redis.call('ZREM', key.leases(task.queue), task.id)
+  move(task, 'queued', now)
+  redis.call('HDEL', key.task(task.id), 'progress', 'step', 'started', 'worker')
+  push(task, now, tonumber(task.created), true)
+end
+
+-- The worker of a running task is gone. Back to the queue, until it has taken too many workers with it.
+local function lose_worker(task, now, why)
+  local crashes = redis.call('HINCRBY', key.task(task.id), 'crashes', 1)
+  count('lost_workers')
+  tell(task.id, now, 'lost', why)
+  if crashes < CRASHES_ALLOWED then return back_to_queue(task, now) end
+  forget_delivery(task)
+  redis.call('ZADD', key.quarantine(), now, task.id)
+  finish(task, 'failed', now, 'error', 'Gave up: ' .. crashes .. ' workers were lost while they ran this task (' .. why .. ')')
+end
+
+-- Whether the caller still holds the task: it runs, and under the caller's token.
+local function holds(task, token) return task.state == 'processing' and task.token == token end
+
+-- Where a waiting task stands; 1 is next (NS-016). 0: it does not wait.
+local function position(id, queue)
+  local rank = redis.call('ZRANK', key.waiting(queue), id)
+  return rank and rank + 1 or 0
+end
+
+-- Removes a record and every trace of it.
+local function forget(id)
+  local task = read(id, 'project', 'type', 'state')
+  if task.project then
+    remove_from_index(id, task.project, task.type, task.state)
+    remove_from_index(id, task.project, task.type, '*')
+  end
+  redis.call('DEL', key.task(id), key.events(id))
+  redis.call('ZREM', key.expiry(), id)
+  redis.call('ZREM', key.quarantine(), id)
+end

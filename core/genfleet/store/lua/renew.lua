@@ -1,0 +1,22 @@
+-- renew: a worker's beat. Renews the leases of what it runs, says what it does, and learns whether it is to drain.
+-- One verdict for each (id, token): `held`; `stop`, it was cancelled; `lost`, it is no longer this worker's.
+local worker, queue, about, lease_ms, silence_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
+local now = clock()
+
+redis.call('HSET', key.worker(worker), 'about', about, 'seen', now)
+redis.call('PEXPIRE', key.worker(worker), silence_ms)
+redis.call('ZADD', key.workers(queue), now, worker)
+
+local verdicts = { redis.call('SISMEMBER', key.draining(), worker) }
+for i = 6, #ARGV, 2 do
+  local id, token = ARGV[i], ARGV[i + 1]
+  local task = read(id, 'state', 'token', 'queue')
+  local verdict = 'lost'
+  if task.state and task.token == token then
+    if task.state == 'processing' then verdict = 'held' elseif task.state == 'cancelled' then verdict = 'stop' end
+    -- What was cancelled keeps its place until its process is gone: it still uses it.
+    if verdict ~= 'lost' then redis.call('ZADD', key.leases(task.queue), now + lease_ms, id) end
+  end
+  verdicts[#verdicts + 1] = verdict
+end
+return verdicts

@@ -1,0 +1,19 @@
+-- retry_later: the attempt failed for a passing reason. The next one waits in Redis, not in a worker's memory.
+-- 1: it will be tried again. 0: refused, the task is no longer the caller's.
+local id, token, delay_ms, err, trace = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local task = read_known(id)
+if not holds(task, token) then
+  if task.state == 'cancelled' and task.token == token then redis.call('ZREM', key.leases(task.queue), id) end
+  return 0
+end
+
+local now = clock()
+redis.call('HINCRBY', key.task(id), 'token', 1)
+redis.call('HINCRBY', key.task(id), 'retries', 1)
+redis.call('ZREM', key.leases(task.queue), id)
+redis.call('ZADD', key.scheduled(task.queue), now + delay_ms, id)
+move(task, 'queued', now, 'due', now + delay_ms, 'last_error', err, 'last_trace', trace)
+redis.call('HDEL', key.task(id), 'progress', 'step', 'started', 'worker')
+tell(id, now, 'retry', now + delay_ms, 'error', err)
+count('retried_tasks')
+return 1

@@ -1,0 +1,26 @@
+-- settle: the end of an attempt that ends the task. Needs the token, so a task that ran twice has one result.
+-- 1: settled (or it was, by this very token: the reply was lost). 0: refused, the task is no longer the caller's.
+local id, token, to, result, err, trace = unpack(ARGV)
+local task = read_known(id)
+if not holds(task, token) then
+  if task.state and task.token == token and task.state ~= 'queued' then
+    -- It had ended already: cancelled, or this is a repeat. The place it used is free now.
+    redis.call('ZREM', key.leases(task.queue), id)
+    return task.state == to and 1 or 0
+  end
+  return 0
+end
+
+local now = clock()
+if to == 'failed' then
+  finish(task, 'failed', now, 'error', err, 'trace', trace)
+  return 1
+end
+finish(task, 'completed', now, 'result', result, 'progress', 1, 'step', 'completed')
+local took = now - task.started
+count('run_ms:' .. task.type, took)
+count('runs:' .. task.type)
+-- A mean that follows the recent tasks: each new one weighs a fifth.
+local mean = tonumber(redis.call('HGET', key.service(task.queue), 'mean_ms') or took)
+redis.call('HSET', key.service(task.queue), 'mean_ms', math.floor(mean + (took - mean) / 5))
+return 1

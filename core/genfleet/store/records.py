@@ -1,0 +1,220 @@
+"""A task as it is stored, and what the steps answer, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from genfleet.contract.states import State
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """What a submission stores. Validated by the caller; `data` and `metadata` are kept as they were sent."""
+
+    id: str
+    project: str
+    type: str
+    queue: str
+    priority: int
+    data: bytes
+    """JSON of `task_data`."""
+    metadata: bytes = b"{}"
+    callback_url: str = ""
+    retry_of: str = ""
+    """Id of the task that this one repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The answer to a submission."""
+
+    created_ms: int
+    position: int
+    """Place in line; 1 is next. 0: it has left the line already."""
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRecord:
+    """One task. Times are milliseconds since the epoch, by the clock of Redis."""
+
+    id: str
+    project: str
+    type: str
+    queue: str
+    priority: int
+    state: State
+    data: dict[str, Any]
+    metadata: dict[str, Any]
+    callback_url: str | None
+    created_ms: int
+    updated_ms: int
+    started_ms: int | None
+    """When the present or last attempt began."""
+    finished_ms: int | None
+    retries: int
+    """Automatic retries made so far."""
+    due_ms: int | None
+    """When the next attempt gets in line, while it waits for that."""
+    progress: float | None
+    step: str | None
+    result: dict[str, Any] | None
+    error: str | None
+    traceback: str | None
+    last_error: str | None
+    """Why the attempt before this one failed."""
+    worker: str | None
+    retry_of: str | None
+
+    @property
+    def attempt(self) -> int:
+        """Number of the present attempt, or of the next one; the first is 1."""
+        return self.retries + 1
+
+    @classmethod
+    def read(cls, task_id: str, fields: Mapping[bytes, bytes]) -> TaskRecord | None:
+        """From the hash in Redis; None if there is none."""
+        if b"state" not in fields:
+            return None
+
+        def text(name: str) -> str | None:
+            value = fields.get(name.encode())
+            return value.decode() if value else None
+
+        def number(name: str) -> int | None:
+            value = fields.get(name.encode())
+            return int(value) if value else None
+
+        def document(name: str) -> dict[str, Any] | None:
+            value = fields.get(name.encode())
+            return orjson.loads(value) if value else None
+
+        progress = text("progress")
+        return cls(
+            id=task_id,
+            project=text("project") or "",
+            type=text("type") or "",
+            queue=text("queue") or "",
+            priority=number("priority") or 0,
+            state=State(text("state") or ""),
+            data=document("data") or {},
+            metadata=document("metadata") or {},
+            callback_url=text("callback"),
+            created_ms=number("created") or 0,
+            updated_ms=number("updated") or 0,
+            started_ms=number("started"),
+            finished_ms=number("finished"),
+            retries=number("retries") or 0,
+            due_ms=number("due"),
+            progress=float(progress) if progress is not None else None,
+            step=text("step"),
+            result=document("result"),
+            error=text("error"),
+            traceback=text("trace"),
+            last_error=text("last_error"),
+            worker=text("worker"),
+            retry_of=text("retry_of"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The answer to a worker that asks for a task. Only with a `lease` may it run."""
+
+    verdict: str
+    """`run`, `busy` (another worker holds it), `drop` (it ended, or this message is old) or `unknown` (no record)."""
+    lease: Lease | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to run one attempt of a task, and what is needed to do so."""
+
+    task_id: str
+    token: int
+    project: str
+    type: str
+    data: bytes
+    retries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The answer to a worker's beat."""
+
+    drain: bool
+    """Whether it is to take nothing new."""
+    verdicts: tuple[str, ...]
+    """`held`, `stop` or `lost`, for each lease in the order given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The answer to a cancellation."""
+
+    was: State
+    at_ms: int | None
+    """When it was cancelled; None if it had ended otherwise, and nothing was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a project's tasks."""
+
+    total: int
+    tasks: tuple[TaskRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker, by its last beat."""
+
+    id: str
+    about: dict[str, Any]
+    """What it says of itself: host, pid, phase, running, memory_bytes, …  Written by `genfleet_workers.beat`."""
+    silent_ms: int
+    draining: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSeen:
+    """One queue, as it was at one moment."""
+
+    queue: str
+    waiting: int
+    running: int
+    scheduled: int
+    """Tasks that wait for their next attempt, however far away."""
+    due: int
+    """Those whose next attempt is near."""
+    oldest_wait_ms: int | None
+    service_ms: float | None
+    """Mean run time of the queue's recent tasks; None before the first."""
+    workers: tuple[WorkerSeen, ...]
+    fleet: dict[str, Any] | None
+    """The last report of whoever sizes this queue's fleet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All queues at one moment."""
+
+    now_ms: int
+    queues: tuple[QueueSeen, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The numbers behind metrics and queue health."""
+
+    now_ms: int
+    counters: Mapping[str, int]
+    recent_completed: int
+    recent_failed: int
+    running: int
+    long_running: tuple[tuple[str, int], ...]
+    """Id and run time in ms of what has run for longer than was asked for."""

@@ -1,0 +1,121 @@
+"""Builds the Lua scripts: constants and names from the contract, then `prelude.lua`, then the step itself.
+
+Nothing is spelled twice: the scripts read the state table, the key names and the message template that Python reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+from genfleet.contract import keys, states, task_types
+
+LUA = Path(__file__).parent / "lua"
+
+RETENTION = timedelta(hours=24)
+"""How long a record is kept, from its creation (TS-036)."""
+RETENTION_LEAST = timedelta(hours=1)
+"""How long a result can be read at the least, however long the task took."""
+CRASHES_ALLOWED = 3
+"""A task that was running on this many lost workers is poison: it fails and is set aside."""
+EVENTS_KEPT = 500
+"""Events kept of one task, about."""
+EVENTS_KEPT_FOR = timedelta(hours=1)
+"""How long the events of a finished task are kept. Its record says how it ended for longer."""
+OUTCOMES_KEPT = timedelta(hours=1)
+"""How long the outcomes of one minute are kept."""
+CHORE_LIMIT = 500
+"""How many tasks one chore takes on at a time, so that no script holds up Redis for long."""
+LIST_SEARCHED = 10_000
+"""Longest list that a cancellation looks through for the message."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A step as Redis runs it."""
+
+    name: str
+    text: str
+    sha: str
+
+
+@cache
+def script(name: str) -> Script:
+    """The script of `lua/<name>.lua`, complete."""
+    text = "\n".join((_header(), (LUA / "prelude.lua").read_text(), (LUA / f"{name}.lua").read_text()))
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+@cache
+def _header() -> str:
+    parts = [_constants(), _key_functions(), _moves(), _broker_functions(), _message_function()]
+    return "\n".join(parts)
+
+
+def _constants() -> str:
+    numbers: Mapping[str, int] = {
+        "RETENTION_MS": round(RETENTION.total_seconds() * 1000),
+        "RETENTION_LEAST_MS": round(RETENTION_LEAST.total_seconds() * 1000),
+        "CRASHES_ALLOWED": CRASHES_ALLOWED,
+        "EVENTS_KEPT": EVENTS_KEPT,
+        "EVENTS_KEPT_S": round(EVENTS_KEPT_FOR.total_seconds()),
+        "OUTCOMES_KEPT_S": round(OUTCOMES_KEPT.total_seconds()),
+        "CHORE_LIMIT": CHORE_LIMIT,
+        "LIST_SEARCHED": LIST_SEARCHED,
+    }
+    names = {"UNACKED": keys.UNACKED, "UNACKED_INDEX": keys.UNACKED_INDEX}
+    lines = [f"local {name} = {value}" for name, value in numbers.items()]
+    return "\n".join(lines + [f"local {name} = {_quoted(value)}" for name, value in names.items()])
+
+
+def _key_functions() -> str:
+    lines = ["local key = {}"]
+    for kind, pattern in keys.PATTERNS.items():
+        pieces = (keys.PREFIX + pattern).split("{}")
+        parameters = [f"p{number}" for number in range(1, len(pieces))]
+        joined = _quoted(pieces[0])
+        for parameter, piece in zip(parameters, pieces[1:], strict=True):
+            joined += f" .. {parameter}" + (f" .. {_quoted(piece)}" if piece else "")
+        lines.append(f"function key.{kind}({', '.join(parameters)}) return {joined} end")
+    return "\n".join(lines)
+
+
+def _moves() -> str:
+    rows = [
+        f"{state.value} = {{ {', '.join(f'{to.value} = true' for to in sorted(moves))} }}"
+        for state, moves in states.MOVES.items()
+    ]
+    return f"local MOVES = {{ {', '.join(rows)} }}"
+
+
+def _broker_functions() -> str:
+    renamed = {queue: task_types.broker_queues(queue)[0] for queue in task_types.QUEUES}
+    rows = ", ".join(f"{queue} = {_quoted(name)}" for queue, name in renamed.items() if queue != name)
+    return (
+        f"local BROKER = {{ {rows} }}\n"
+        "local function broker(queue) return BROKER[queue] or queue end\n"
+        f"local function broker_list(queue, step) return broker(queue) .. {_quoted(keys.LIST_SEPARATOR)} .. step end"
+    )
+
+
+def _message_function() -> str:
+    """The template as a Lua function, e.g. `'{"id":"' .. id .. '"}'`. Ids of other producers may need escaping."""
+    lines = (LUA / "message.template").read_text().splitlines()
+    pieces = re.split(r"@(\w+)@", "".join(line.strip() for line in lines))
+    joined = " .. ".join(piece if number % 2 else _quoted(piece) for number, piece in enumerate(pieces))
+    return (
+        "local function message(id, task, queue, priority, token, tag)\n"
+        "  id, tag = cjson.encode(id):sub(2, -2), cjson.encode(tag):sub(2, -2)\n"
+        f"  return {joined}\nend"
+    )
+
+
+def _quoted(text: str) -> str:
+    """A Lua string. Control characters are written as decimal escapes."""
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return "'" + re.sub(r"[\x00-\x1f]", lambda match: f"\\{ord(match.group()):03d}", escaped) + "'"

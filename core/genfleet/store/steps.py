@@ -1,0 +1,286 @@
+"""The steps: what can be done to tasks and queues, each one call and one round trip.
+
+A step is a value. `SyncStore.run` and `AsyncStore.run` carry it out; nothing here touches a network. Every step may be
+carried out again when its reply was lost: submit is idempotent by id, claim by delivery, settle and the like by token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Generic, TypeVar
+
+import orjson
+
+from genfleet.contract.keys import key
+from genfleet.contract.states import State
+from genfleet.store import records
+from genfleet.store.scripts import Script, script
+
+T = TypeVar("T")
+
+Argument = str | bytes | int | float
+
+LEASE = timedelta(seconds=8)
+"""How long a task stays a worker's without a beat. A lost worker's task is back in line this much later."""
+SILENCE = timedelta(seconds=20)
+"""How long a silent worker is still counted."""
+MESSAGE_GRACE = timedelta(seconds=5)
+"""How long a message may be between its list and a claim before it is taken for lost."""
+DUE_SOON = timedelta(seconds=5)
+"""A retry counts as demand this long before its time, so that a worker is up when it comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    """One round trip: a script, or a plain command, with its arguments and how to read the reply."""
+
+    what: Script | str
+    args: Sequence[Argument]
+    read: Callable[[Any], T]
+
+
+def _ms(duration: timedelta) -> int:
+    return round(duration.total_seconds() * 1000)
+
+
+# -- the life of a task --------------------------------------------------------------------------------------------------
+
+
+def submit(task: records.NewTask) -> Call[records.Submitted]:
+    """Records a task and puts its message in the queue."""
+    args = (
+        task.id,
+        task.project,
+        task.type,
+        task.queue,
+        task.priority,
+        task.data,
+        task.callback_url,
+        task.metadata,
+        task.retry_of,
+    )
+    return Call(script("submit"), args, _submitted)
+
+
+def _submitted(reply: list[Any]) -> records.Submitted:
+    created, position, state = reply
+    return records.Submitted(created, position, State(state.decode()))
+
+
+def claim(task_id: str, token: str, worker: str, delivery: str) -> Call[records.Claim]:
+    """Asks for the right to run a task. `token` is the message's, empty for another producer's message."""
+
+    def read(reply: list[Any]) -> records.Claim:
+        verdict = reply[0].decode()
+        if verdict != "run":
+            return records.Claim(verdict)
+        _, held, project, kind, data, retries = reply
+        return records.Claim(verdict, records.Lease(task_id, held, project.decode(), kind.decode(), data, retries))
+
+    return Call(script("claim"), (task_id, token, worker, delivery, _ms(LEASE)), read)
+
+
+def renew(worker: str, queue: str, about: bytes, leases: Iterable[tuple[str, int]]) -> Call[records.Beat]:
+    """A worker's beat: keeps its leases, tells what it does, and hears what it is to stop."""
+    args: list[Argument] = [worker, queue, about, _ms(LEASE), _ms(SILENCE)]
+    for task_id, token in leases:
+        args += (task_id, token)
+
+    def read(reply: list[Any]) -> records.Beat:
+        drain, *verdicts = reply
+        return records.Beat(bool(drain), tuple(verdict.decode() for verdict in verdicts))
+
+    return Call(script("renew"), args, read)
+
+
+def progress(task_id: str, token: int, fraction: float, step: str) -> Call[bool]:
+    """Tells how far an attempt is. False: it is no longer the caller's."""
+    return Call(script("progress"), (task_id, token, f"{fraction:.4f}", step), bool)
+
+
+def complete(task_id: str, token: int, result: bytes) -> Call[bool]:
+    """Settles a task that succeeded. False: refused, it is no longer the caller's."""
+    return Call(script("settle"), (task_id, token, State.COMPLETED.value, result, "", ""), bool)
+
+
+def fail(task_id: str, token: int, error: str, traceback: str = "") -> Call[bool]:
+    """Settles a task that failed for good. False: refused, it is no longer the caller's."""
+    return Call(script("settle"), (task_id, token, State.FAILED.value, "", error, traceback), bool)
+
+
+def retry_later(task_id: str, token: int, delay: timedelta, error: str, traceback: str = "") -> Call[bool]:
+    """Puts a failed attempt's task aside until its next one. False: refused, it is no longer the caller's."""
+    return Call(script("retry_later"), (task_id, token, _ms(delay), error, traceback), bool)
+
+
+def lose(task_id: str, token: int, why: str) -> Call[bool]:
+    """Gives up a task whose process died. It starts again, unless it has taken too many processes with it."""
+    return Call(script("release"), (task_id, token, "lost", why), bool)
+
+
+def hand_back(task_id: str, token: int) -> Call[bool]:
+    """Gives up a task because the worker has to stop. It is next in line, and nothing is counted against it."""
+    return Call(script("release"), (task_id, token, "handed_back", ""), bool)
+
+
+def cancel(task_id: str) -> Call[records.Cancelled | None]:
+    """Cancels a task that has not ended. None: there is no such task."""
+
+    def read(reply: list[Any]) -> records.Cancelled | None:
+        if not reply:
+            return None
+        return records.Cancelled(State(reply[0].decode()), reply[1] if len(reply) > 1 else None)
+
+    return Call(script("cancel"), (task_id,), read)
+
+
+def task(task_id: str) -> Call[records.TaskRecord | None]:
+    """Reads one task. None: there is no such task."""
+    return Call("HGETALL", (key("task", task_id),), lambda reply: records.TaskRecord.read(task_id, _pairs(reply)))
+
+
+def project_tasks(
+    project: str,
+    *,
+    state: State | None = None,
+    task_type: str | None = None,
+    since_ms: int | None = None,
+    offset: int = 0,
+    limit: int = 20,
+) -> Call[records.Page]:
+    """One page of a project's tasks, newest first. `since_ms`: only those created later."""
+    since = f"({since_ms}" if since_ms is not None else "-inf"
+
+    def read(reply: list[Any]) -> records.Page:
+        total, rows = reply
+        read_rows = (records.TaskRecord.read(row[0].decode(), _pairs(row[1])) for row in rows)
+        return records.Page(total, tuple(row for row in read_rows if row))
+
+    return Call(script("list"), (project, state or "*", task_type or "*", since, offset, limit), read)
+
+
+def _pairs(flat: Any) -> dict[bytes, bytes]:
+    """A hash as a script returns it: RESP2 gives names and values in turn."""
+    return flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+# -- chores, done by whoever is up ---------------------------------------------------------------------------------------
+
+
+def take_upkeep(who: str, period: timedelta) -> Call[bool]:
+    """Whether the chores of this period fall to the caller."""
+    return Call(script("take_upkeep"), (who, _ms(period)), bool)
+
+
+def promote(queues: Sequence[str]) -> Call[int]:
+    """Puts retries whose time has come in line. How many."""
+    return Call(script("promote"), tuple(queues), int)
+
+
+def reap(queues: Sequence[str]) -> Call[int]:
+    """Puts the tasks of lost workers back in line. How many."""
+    return Call(script("reap"), (_ms(LEASE), _ms(SILENCE), *queues), int)
+
+
+def recover(queues: Sequence[str]) -> Call[int]:
+    """Makes new messages for tasks whose message was lost. How many."""
+    return Call(script("recover"), (_ms(MESSAGE_GRACE), *queues), int)
+
+
+def expire() -> Call[int]:
+    """Removes records whose retention is over. How many."""
+    return Call(script("expire"), (), int)
+
+
+# -- the fleet -----------------------------------------------------------------------------------------------------------
+
+
+def observe(queues: Sequence[str]) -> Call[records.Survey]:
+    """All that is known of these queues and their workers, at one moment."""
+
+    def read(reply: bytes) -> records.Survey:
+        seen = orjson.loads(reply)
+        return records.Survey(int(seen["now_ms"]), tuple(map(_queue_seen, seen["queues"])))
+
+    return Call(script("observe"), (_ms(DUE_SOON), *queues), read)
+
+
+def _queue_seen(row: dict[str, Any]) -> records.QueueSeen:
+    oldest, service, fleet = row.get("oldest_wait_ms"), row.get("service_ms"), row.get("fleet")
+    return records.QueueSeen(
+        queue=row["queue"],
+        waiting=row["waiting"],
+        running=row["running"],
+        scheduled=row["scheduled"],
+        due=row["due"],
+        oldest_wait_ms=int(oldest) if oldest is not None else None,
+        service_ms=service,
+        workers=tuple(map(_worker_seen, row.get("workers", ()))),
+        fleet=orjson.loads(fleet) if fleet else None,
+    )
+
+
+def _worker_seen(row: dict[str, Any]) -> records.WorkerSeen:
+    return records.WorkerSeen(row["id"], orjson.loads(row["about"]), int(row["silent_ms"]), bool(row["draining"]))
+
+
+def overview(queues: Sequence[str], *, long: timedelta, window: timedelta) -> Call[records.Overview]:
+    """The lasting counters; the outcomes of the last `window`; and what has run for longer than `long`."""
+
+    def read(reply: bytes) -> records.Overview:
+        seen = orjson.loads(reply)
+        return records.Overview(
+            now_ms=int(seen["now_ms"]),
+            counters=seen["counters"] or {},
+            recent_completed=seen["recent"]["completed"],
+            recent_failed=seen["recent"]["failed"],
+            running=seen["running"],
+            long_running=tuple((row["id"], int(row["run_ms"])) for row in seen.get("long", ())),
+        )
+
+    minutes = round(window.total_seconds() / 60)
+    return Call(script("overview"), (_ms(long), minutes, *queues), read)
+
+
+def drain(worker: str) -> Call[bool]:
+    """Tells a worker to take nothing new."""
+    return Call("SADD", (key("draining"), worker), bool)
+
+
+def resume(worker: str) -> Call[bool]:
+    """Takes that back."""
+    return Call("SREM", (key("draining"), worker), bool)
+
+
+def depart(worker: str, queue: str) -> Call[bool]:
+    """A worker says goodbye."""
+    return Call(script("depart"), (worker, queue), bool)
+
+
+def report_fleet(queue: str, status: bytes) -> Call[int]:
+    """Keeps the last decision on a queue's fleet, for people to see."""
+    return Call("HSET", (key("fleet", queue), "status", status), int)
+
+
+# -- access --------------------------------------------------------------------------------------------------------------
+
+
+def save_api_key(key_id: str, entry: bytes) -> Call[int]:
+    """Keeps an API key: its name and digest, never the key itself."""
+    return Call("HSET", (key("api_keys"), key_id, entry), int)
+
+
+def api_keys() -> Call[dict[str, bytes]]:
+    """Every API key's entry, by id."""
+
+    def read(reply: Any) -> dict[str, bytes]:
+        return {name.decode(): entry for name, entry in _pairs(reply).items()}
+
+    return Call("HGETALL", (key("api_keys"),), read)
+
+
+def ping() -> Call[bool]:
+    """Whether Redis answers."""
+    return Call("PING", (), bool)

@@ -1,0 +1,201 @@
+"""What may be lost and comes back: workers, messages, replies, Redis itself."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from genfleet.contract.keys import UNACKED, UNACKED_INDEX, broker_list, key
+from genfleet.contract.states import State
+from genfleet.contract.task_types import QUEUES
+from genfleet.errors import StoreUnavailable
+from genfleet.store import scripts, steps, upkeep
+from genfleet.store.client import AsyncStore, SyncStore
+from genfleet.store.records import Cancelled, TaskRecord
+from tests.support.servers import Redis, free_port
+from tests.support.tasks import new_task, queue_seen, record, running, submitted
+from tests.support.waiting import wait_for
+
+LIST = broker_list("gpu_medium", 2)
+
+
+def next_out(redis_server: Redis) -> bytes:
+    """The message that the list hands out next."""
+    message = redis_server.client.lindex(LIST, -1)
+    assert isinstance(message, bytes)
+    return message
+
+
+def _let_leases_run_out(redis_server: Redis, *ids: str) -> None:
+    """As if their workers had not been heard of for a lease."""
+    redis_server.client.zadd(key("leases", "gpu_medium"), dict.fromkeys(ids, 1))
+
+
+def test_the_task_of_a_lost_worker_is_next_in_line_under_a_new_token(store: SyncStore, redis_server: Redis) -> None:
+    """A lease that ran out puts its task before those that wait, and fences its old worker off at once."""
+    store.run(steps.reap(QUEUES))
+    running(store, "lost")
+    submitted(store, "patient")
+    redis_server.client.hset(UNACKED, "lost.1", "[]")
+    redis_server.client.zadd(UNACKED_INDEX, {"lost.1": 1})
+    _let_leases_run_out(redis_server, "lost")
+
+    assert store.run(steps.reap(QUEUES)) == 1
+
+    assert b'"id": "lost"' in next_out(redis_server)
+    assert (redis_server.client.hlen(UNACKED), redis_server.client.zcard(UNACKED_INDEX)) == (0, 0)
+    assert store.run(steps.renew("w", "gpu_medium", b"{}", [("lost", 1)])).verdicts == ("lost",)
+    assert not store.run(steps.complete("lost", 1, b"{}"))
+    assert store.run(steps.claim("lost", "2", "other", "lost.2")).verdict == "run"
+
+
+def test_a_lease_that_is_renewed_is_not_reaped(store: SyncStore, redis_server: Redis) -> None:
+    """A worker that beats keeps what it runs."""
+    store.run(steps.reap(QUEUES))
+    lease = running(store, "a")
+    _let_leases_run_out(redis_server, "a")
+    assert store.run(steps.renew("w", "gpu_medium", b"{}", [("a", lease.token)])).verdicts == ("held",)
+
+    assert store.run(steps.reap(QUEUES)) == 0
+
+
+def test_a_task_that_takes_three_workers_with_it_is_set_aside(store: SyncStore, redis_server: Redis) -> None:
+    """Poison does not go round for ever: after the third lost worker it fails, once, with its story."""
+    store.run(steps.reap(QUEUES))
+    submitted(store, "poison")
+    for token in range(1, scripts.CRASHES_ALLOWED + 1):
+        assert store.run(steps.claim("poison", str(token), "w", f"poison.{token}")).verdict == "run"
+        _let_leases_run_out(redis_server, "poison")
+        assert store.run(steps.reap(QUEUES)) == 1
+
+    task = record(store, "poison")
+    assert task.state is State.FAILED
+    assert "3 workers were lost" in (task.error or "")
+    assert redis_server.client.zscore(key("quarantine"), "poison") is not None
+    assert redis_server.client.hget(key("counters"), "failed_tasks") == b"1"
+
+
+def test_after_an_outage_longer_than_a_lease_everyone_gets_one_more(store: SyncStore, redis_server: Redis) -> None:
+    """While Redis was away nobody could renew, so no worker is taken for lost until it could."""
+    store.run(steps.reap(QUEUES))
+    running(store, "a")
+    _let_leases_run_out(redis_server, "a")
+    redis_server.client.decrby(key("last_reap"), 60_000)  # nobody has looked for a minute
+
+    assert store.run(steps.reap(QUEUES)) == 0
+    assert record(store, "a").state is State.PROCESSING
+    _let_leases_run_out(redis_server, "a")
+    assert store.run(steps.reap(QUEUES)) == 1
+
+
+def test_a_worker_that_hands_back_costs_the_task_nothing(store: SyncStore) -> None:
+    """NS-009: no retry and no crash is counted, and the task is next in line."""
+    lease = running(store, "a")
+
+    assert store.run(steps.hand_back("a", lease.token))
+
+    assert (record(store, "a").state, record(store, "a").attempt) == (State.QUEUED, 1)
+    assert record(store, "a").started_ms is None
+
+
+@pytest.mark.parametrize("behind", [True, False], ids=["others were handed out since", "its list is empty"])
+def test_a_lost_message_is_made_again(store: SyncStore, redis_server: Redis, behind: bool) -> None:
+    """Kombu pops a message before it notes it down; a task that lost its message so is found and gets another."""
+    submitted(store, "lost")
+    redis_server.client.rpop(LIST)  # the worker that popped it is gone
+    if behind:
+        wait_for(
+            "a later millisecond",
+            lambda: store.run(steps.submit(new_task("later"))).created_ms > record(store, "lost").created_ms,
+        )
+    assert store.run(steps.recover(QUEUES)) == 0, "too early: it may be on its way"
+
+    redis_server.client.hset(key("task", "lost"), "pushed", 1)
+    assert store.run(steps.recover(QUEUES)) == 1
+
+    assert b'"id": "lost"' in next_out(redis_server)
+    assert store.run(steps.claim("lost", "1", "w", "lost.2")).verdict == "run"
+
+
+def test_a_message_that_is_in_its_list_is_not_made_again(store: SyncStore, redis_server: Redis) -> None:
+    """However long they wait: tasks in line are not lost."""
+    for name in ("a", "b", "c"):
+        submitted(store, name)
+        redis_server.client.hset(key("task", name), "pushed", 1)
+
+    assert store.run(steps.recover(QUEUES)) == 0
+
+
+def test_a_stray_message_does_not_stop_the_search(store: SyncStore, redis_server: Redis) -> None:
+    """Rubbish at the head of a list says nothing of what is handed out next, and breaks nothing."""
+    submitted(store, "a")
+    redis_server.client.hset(key("task", "a"), "pushed", 1)
+    redis_server.client.rpush(LIST, b"\xff\xfe", b"[]", b'{"headers": {"id": 7}}')
+
+    assert store.run(steps.recover(QUEUES)) == 0
+
+
+def test_chores_are_done_once_a_period(store: SyncStore) -> None:
+    """However many programs are up, one of them does the chores of a second."""
+    took = [store.run(steps.take_upkeep(f"program-{number}", upkeep.PERIOD)) for number in range(5)]
+
+    assert took == [True, False, False, False, False]
+
+
+def test_scripts_come_back_after_redis_forgot_them(store: SyncStore, redis_server: Redis) -> None:
+    """A Redis that was restarted knows no script; the next call brings it along."""
+    submitted(store, "a")
+    redis_server.client.script_flush()
+
+    assert store.run(steps.cancel("a")) is not None
+
+
+def test_steps_asked_for_together_travel_together_and_answer_apart(redis_server: Redis) -> None:
+    """A step that is wrong by itself fails alone; the others of the same trip have their answers."""
+
+    async def ask() -> list[object]:
+        store = AsyncStore(redis_server.url)
+        redis_server.client.set(key("task", "wrong"), "not a hash")
+        await store.run(steps.submit(new_task("a")))
+        calls = [store.run(steps.task("a")), store.run(steps.task("wrong")), store.run(steps.cancel("a"))]
+        answers = await asyncio.gather(*calls, return_exceptions=True)
+        await store.close()
+        return list(answers)
+
+    read, wrong, cancelled = asyncio.run(ask())
+    assert "WRONGTYPE" in str(wrong)
+    assert isinstance(read, TaskRecord)
+    assert isinstance(cancelled, Cancelled)
+
+
+def test_an_unreachable_redis_is_unavailable_not_empty() -> None:
+    """Neither client ever answers for a Redis that is not there."""
+    url = f"redis://127.0.0.1:{free_port()}/0"
+
+    async def ask() -> None:
+        store = AsyncStore(url)
+        try:
+            await store.run(steps.observe(QUEUES))
+        finally:
+            await store.close()
+
+    with pytest.raises(StoreUnavailable):
+        asyncio.run(ask())
+    store = SyncStore(url)
+    with pytest.raises(StoreUnavailable):
+        store.run(steps.observe(QUEUES))
+    store.close()
+
+
+def test_what_was_accepted_survives_a_killed_redis(store: SyncStore, redis_server: Redis) -> None:
+    """The append-only file brings back record, message and place in line."""
+    submitted(store, "a")
+    wait_for("the file is synced", lambda: redis_server.client.info("persistence")["aof_pending_bio_fsync"] == 0)
+    redis_server.stop(signal.SIGKILL)
+    redis_server.start()
+
+    assert record(store, "a").state is State.QUEUED
+    assert queue_seen(store).waiting == 1
+    assert store.run(steps.claim("a", "1", "w", "a.1")).verdict == "run"

@@ -1,0 +1,66 @@
+"""Engines that do what a test's `task_data` says. Real engines plug in the same way: GENFLEET_ENGINES=module:function.
+
+seconds   how long to work         fail      name of the error to raise then
+die       SIGKILL oneself          stubborn  go on working when told to stop
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from celery.exceptions import SoftTimeLimitExceeded
+
+from genfleet.contract.task_types import TASK_TYPES
+from genfleet.errors import PermanentError, TransientError
+from genfleet_workers.engines.base import Engine, Job, Product, Report
+
+ERRORS: dict[str, type[Exception]] = {"TransientError": TransientError, "PermanentError": PermanentError}
+
+
+class Acting:
+    """Works for a while, telling how far it is, then does what it was told."""
+
+    def run(self, job: Job, report: Report) -> Product:
+        """Do what the task data says."""
+        says: dict[str, Any] = job.data.model_extra or {}
+        # Each attempt leaves a mark, so that a test can count what really started and ended.
+        _mark(says, f"start {job.task_id} {job.token} {os.getpid()}")
+        try:
+            _work(float(says.get("seconds", 0)), report)
+        except SoftTimeLimitExceeded:
+            _mark(says, f"stop {job.task_id} {job.token}")
+            if says.get("stubborn"):
+                time.sleep(3600)
+            raise
+        if says.get("die"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "fail" in says:
+            kind = ERRORS.get(says["fail"]) or getattr(builtins, says["fail"])
+            raise kind(says.get("message", "as the test asked"))
+        _mark(says, f"end {job.task_id} {job.token}")
+        file = job.folder / "made.txt"
+        file.write_text(job.task_id)
+        return Product(file, {"duration": 1.0})
+
+
+def _work(seconds: float, report: Report) -> None:
+    began = time.monotonic()
+    while (spent := time.monotonic() - began) < seconds:
+        report(spent / seconds, "first_half" if 2 * spent < seconds else "second_half")
+        time.sleep(0.02)
+
+
+def _mark(says: dict[str, Any], line: str) -> None:
+    if "marks" in says:
+        with Path(says["marks"]).open("a") as marks:
+            marks.write(line + "\n")
+
+
+def engines(_sources: object) -> dict[str, Engine]:
+    """One for every task type."""
+    return dict.fromkeys(TASK_TYPES, Acting())

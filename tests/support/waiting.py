@@ -1,0 +1,20 @@
+"""Waiting, as every test here does it: a predicate, a deadline and a message. Never a sleep for luck."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_for(what: str, look: Callable[[], T | None], *, within: float = 10.0) -> T:
+    """The first truthy value of `look`. Fails with the message, and what was seen last, at the deadline (seconds)."""
+    deadline = time.monotonic() + within
+    while True:
+        seen = look()
+        if seen:
+            return seen
+        assert time.monotonic() < deadline, f"waited {within:g} s for: {what}; last seen: {seen!r}"
+        time.sleep(0.02)
