@@ -1,0 +1,1 @@
+"""The API: takes tasks, tells how they are, and serves what they made."""

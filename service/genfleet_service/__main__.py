@@ -1,0 +1,5 @@
+"""`python -m genfleet_service`."""
+
+from genfleet_service.main import main
+
+raise SystemExit(main())

@@ -1,0 +1,114 @@
+"""Puts the API together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from genfleet.errors import StoreUnavailable
+from genfleet.store.client import AsyncStore
+from genfleet.store.upkeep import keep_up
+from genfleet_service import gates, openapi, replies
+from genfleet_service.context import Service
+from genfleet_service.keyring import KeyRing
+from genfleet_service.media import Media
+from genfleet_service.routes import fleet, health, projects, tasks
+from genfleet_service.settings import ServiceSettings
+
+log = structlog.get_logger(__name__)
+
+# Fixed paths before those with an id in them: /tasks/metrics is no task (TS-069).
+ROUTERS = (health.router, fleet.router, projects.router, tasks.router)
+
+
+def create_app(settings: ServiceSettings) -> ASGIApp:
+    """The API as it is served: what every request passes, then the express lane, then the routes."""
+    keys = KeyRing(settings.keys())
+    app: ASGIApp = gates.Express(create_api(settings, keys), tasks.EXPRESS)
+    app = gates.BodyGate(app, limit=settings.body_limit)
+    app = gates.KeyGate(app, keys, health_needs_key=settings.health_needs_key)
+    return gates.Net(app)
+
+
+def create_api(settings: ServiceSettings, keys: KeyRing) -> FastAPI:
+    """The routes and their document."""
+    app = FastAPI(
+        title="genfleet",
+        version=version("genfleet"),
+        description="Runs generation work on a fleet that is exactly as large as the work needs.",
+        lifespan=_lifespan(settings, keys),
+        redirect_slashes=False,
+    )
+    for router in ROUTERS:
+        app.include_router(router)
+    settings.media_dir.mkdir(parents=True, exist_ok=True)
+    app.mount("/media", Media(directory=settings.media_dir), name="media")
+    app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # the documented way to extend it
+    app.add_exception_handler(HTTPException, _not_routed)
+    app.add_exception_handler(RequestValidationError, _bad_parameters)
+    for error in (replies.Refusal, StoreUnavailable):
+        app.add_exception_handler(error, _refused)
+    app.add_exception_handler(Exception, _unexpected)
+    return app
+
+
+def _lifespan(settings: ServiceSettings, keys: KeyRing):  # type: ignore[no-untyped-def]  # FastAPI names no type for it
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        loop, store = asyncio.get_running_loop(), AsyncStore(settings.redis_url)
+        app.state.service = Service(settings, store, keys, loop.time())
+        try:
+            await keys.refresh(store)
+        except StoreUnavailable as error:
+            log.warning("redis_not_there_yet", reason=str(error))
+        background = [asyncio.create_task(keys.follow(store)), asyncio.create_task(keep_up(store, "api"))]
+        yield
+        for work in background:
+            work.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await store.close()
+
+    return lifespan
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    return gates.refusal_of(error).reply()
+
+
+async def _unexpected(_request: Request, _error: Exception) -> Response:
+    """TS-149. The framework sends this and raises the error again, so `gates.Net` logs it."""
+    return replies.broken().reply()
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """Unknown paths and methods."""
+    assert isinstance(error, HTTPException)
+    match error.status_code:
+        case 404:
+            refusal = replies.Refusal(404, "not_found", f"There is nothing at {request.url.path}; see /docs")
+        case 405:
+            refusal = replies.Refusal(
+                405,
+                "method_not_allowed",
+                f"{request.url.path} does not take {request.method}; see /docs",
+                headers=error.headers,
+            )
+        case status:
+            refusal = replies.Refusal(status, "http_error", str(error.detail), headers=error.headers)
+    return refusal.reply()
+
+
+async def _bad_parameters(_request: Request, error: Exception) -> Response:
+    """Query and path parameters that do not fit: 400 as documented, not the framework's 422 (TS-146)."""
+    assert isinstance(error, RequestValidationError)
+    details = {str(fault["loc"][-1]): str(fault["msg"]) for fault in error.errors()}
+    return replies.invalid(details, "Invalid query").reply()

@@ -1,0 +1,180 @@
+"""The numbers of the metrics and health endpoints, worked out from what the store saw. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypedDict
+
+from genfleet.contract.task_types import TASK_TYPES
+from genfleet.store.records import Overview, QueueSeen, WorkerSeen
+
+GIB = 1_000_000_000
+"""The documents' GB."""
+LONG_RUN = timedelta(minutes=8)
+VERY_LONG_RUN = timedelta(minutes=9.5)
+RECENT = timedelta(minutes=10)
+"""Window of the alert on recent failures."""
+RECENT_LEAST = 5
+"""Outcomes below which a recent failure rate says nothing."""
+
+
+class Counts(TypedDict):
+    """The six numbers of queue health (TS-071)."""
+
+    total_tasks: int
+    completed_tasks: int
+    failed_tasks: int
+    success_rate: float
+    failure_rate: float
+    currently_running: int
+
+
+class Alert(TypedDict, total=False):
+    """TS-073. `task_id` only where the alert is about one task."""
+
+    severity: str
+    message: str
+    metric: str
+    value: float
+    task_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """When a number is worth a warning, and when it is critical; strictly above (TS-075)."""
+
+    warning: float
+    critical: float
+
+    def severity(self, value: float) -> str | None:
+        """`warning`, `critical`, or None."""
+        return "critical" if value > self.critical else "warning" if value > self.warning else None
+
+
+FAILURE_RATE = Threshold(10, 20)
+TASK_SECONDS = Threshold(LONG_RUN.total_seconds(), VERY_LONG_RUN.total_seconds())
+WORKER_MEMORY = Threshold(1.5 * GIB, 1.9 * GIB)
+
+
+def _rate(part: int, whole: int) -> float:
+    """Percent, one decimal; nothing of nothing is 0 (TS-065)."""
+    return round(100 * part / whole, 1) if whole else 0.0
+
+
+def counts(seen: Overview) -> Counts:
+    """TS-071."""
+    total, completed, failed = (seen.counters.get(f"{name}_tasks", 0) for name in ("total", "completed", "failed"))
+    return {
+        "total_tasks": total,
+        "completed_tasks": completed,
+        "failed_tasks": failed,
+        "success_rate": _rate(completed, total),
+        "failure_rate": _rate(failed, total),
+        "currently_running": seen.running,
+    }
+
+
+def metrics(seen: Overview) -> dict[str, Any]:
+    """TS-063, TS-064."""
+    return {
+        **counts(seen),
+        "retried_tasks": seen.counters.get("retried_tasks", 0),
+        "cancelled_tasks": seen.counters.get("cancelled_tasks", 0),
+        "average_durations": average_durations(seen.counters),
+    }
+
+
+def average_durations(counters: Mapping[str, int]) -> dict[str, float]:
+    """Mean run time in seconds by task type, of those that were completed (TS-066)."""
+    runs = {name: counters.get(f"runs:{name}", 0) for name in TASK_TYPES}
+    return {name: round(counters[f"run_ms:{name}"] / count / 1000, 1) for name, count in runs.items() if count}
+
+
+def alerts(seen: Overview, workers: Iterable[WorkerSeen]) -> list[Alert]:
+    """Everything that somebody should look at (TS-072, TS-075, TS-076)."""
+    found = [
+        *_failure_alerts("failure_rate", "failure rate", seen.counters.get("failed_tasks", 0), _total(seen)),
+        *_recent_failures(seen),
+        *_long_runs(seen),
+    ]
+    for worker in workers:
+        found += _memory_alerts(worker)
+    return found
+
+
+def worst(found: Iterable[Alert]) -> str:
+    """TS-074."""
+    severities = {alert["severity"] for alert in found}
+    return next((word for word in ("critical", "warning") if word in severities), "healthy")
+
+
+def _total(seen: Overview) -> int:
+    return seen.counters.get("total_tasks", 0)
+
+
+def _failure_alerts(metric: str, name: str, failed: int, total: int) -> list[Alert]:
+    rate = 100 * failed / total if total else 0.0
+    severity = FAILURE_RATE.severity(rate)
+    if severity is None:
+        return []
+    word = "Elevated" if severity == "warning" else "Critical"
+    return [{"severity": severity, "message": f"{word} {name}: {rate:.2f}%", "metric": metric, "value": round(rate, 2)}]
+
+
+def _recent_failures(seen: Overview) -> list[Alert]:
+    outcomes = seen.recent_completed + seen.recent_failed
+    if outcomes < RECENT_LEAST:
+        return []
+    name = f"failure rate of the last {RECENT.seconds // 60} minutes"
+    return _failure_alerts("recent_failure_rate", name, seen.recent_failed, outcomes)
+
+
+def _long_runs(seen: Overview) -> list[Alert]:
+    found: list[Alert] = []
+    for task_id, run_ms in seen.long_running:
+        seconds = run_ms // 1000
+        severity = TASK_SECONDS.severity(run_ms / 1000)
+        if severity:
+            message = f"Task {task_id} running for {seconds} seconds"
+            found.append(
+                {
+                    "severity": severity,
+                    "message": message,
+                    "metric": "task_duration",
+                    "value": seconds,
+                    "task_id": task_id,
+                }
+            )
+    return found
+
+
+def _memory_alerts(worker: WorkerSeen) -> list[Alert]:
+    found: list[Alert] = []
+    for pid, used in worker.about.get("memory_bytes", {}).items():
+        severity = WORKER_MEMORY.severity(used)
+        if severity:
+            message = f"Process {pid} of worker {worker.id} uses {used / GIB:.2f}GB of memory"
+            found.append({"severity": severity, "message": message, "metric": "memory_usage", "value": used})
+    return found
+
+
+def queue_sizes(queues: Iterable[QueueSeen]) -> dict[str, int]:
+    """Waiting tasks by queue, all priorities (TS-059). The three documented keys, and the others (PI-005)."""
+    return {seen.queue: seen.waiting for seen in queues}
+
+
+def system_load(workers: Iterable[WorkerSeen]) -> dict[str, Any]:
+    """Load of the machines that run tasks, each machine counted once (TS-057, TS-058)."""
+    hosts = {worker.about["host"]: worker.about for worker in workers if "host" in worker.about}
+    return {
+        "cpu_percent": _mean(host.get("cpu_percent", 0.0) for host in hosts.values()),
+        "memory_percent": _mean(host.get("memory_percent", 0.0) for host in hosts.values()),
+        "gpu_utilization": [percent for host in hosts.values() for percent in host.get("gpu_utilization", ())],
+    }
+
+
+def _mean(numbers: Iterable[float]) -> float:
+    values = list(numbers)
+    return round(sum(values) / len(values), 1) if values else 0.0

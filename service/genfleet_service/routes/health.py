@@ -1,0 +1,87 @@
+"""How the service and its queues are (requirements 2.7 to 2.9). On the main app, so they answer whatever else fails."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter, Response
+
+from genfleet.contract.task_types import QUEUES
+from genfleet.errors import StoreUnavailable
+from genfleet.store import steps
+from genfleet.store.records import Overview, Survey
+from genfleet_service import fleet_health, openapi, replies, views
+from genfleet_service.context import Service, ServiceDep
+from genfleet_service.replies import json_reply
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/health", responses=openapi.answers(None))
+async def alive() -> Response:
+    """Whether the service is alive. Needs no key, and nothing else to be well."""
+    return json_reply({"status": "healthy"})
+
+
+@router.get("/api/v1/health", responses=openapi.answers(None, 503))
+async def health(service: ServiceDep) -> Response:
+    """The service, Redis, the workers and the load of their machines."""
+    uptime = int(asyncio.get_running_loop().time() - service.started)
+    try:
+        survey = await service.store.run(steps.observe(QUEUES))
+    except StoreUnavailable as error:
+        return json_reply(_unhealthy(uptime, error), 503, {"Retry-After": str(replies.RETRY_SOON)})
+    workers = [worker for queue in survey.queues for worker in queue.workers]
+    return json_reply(
+        {
+            "status": "healthy",
+            "redis_status": "connected",
+            "worker_count": len(workers),
+            "queue_sizes": fleet_health.queue_sizes(survey.queues),
+            "system_load": fleet_health.system_load(workers),
+            "uptime": uptime,
+        }
+    )
+
+
+def _unhealthy(uptime: int, error: StoreUnavailable) -> dict[str, object]:
+    """TS-060. What cannot be seen is null, not zero."""
+    return {
+        "status": "unhealthy",
+        "redis_status": "disconnected",
+        "worker_count": None,
+        "queue_sizes": None,
+        "system_load": None,
+        "uptime": uptime,
+        "error": "service_unavailable",
+        "message": str(error),
+        "retry_after": replies.RETRY_SOON,
+    }
+
+
+@router.get("/api/v1/tasks/metrics", responses=openapi.answers(None))
+async def metrics(service: ServiceDep) -> Response:
+    """Live numbers of all tasks, shared by every process and kept over restarts."""
+    seen, _ = await _look(service)
+    return json_reply({"metrics": fleet_health.metrics(seen), "timestamp": views.timestamp(seen.now_ms)})
+
+
+@router.get("/api/v1/tasks/health", responses=openapi.answers(None))
+async def queue_health(service: ServiceDep) -> Response:
+    """Whether the queues are well, and what to look at if not."""
+    seen, survey = await _look(service)
+    found = fleet_health.alerts(seen, (worker for queue in survey.queues for worker in queue.workers))
+    return json_reply(
+        {
+            "status": fleet_health.worst(found),
+            "metrics": fleet_health.counts(seen),
+            "alerts": found,
+            "timestamp": views.timestamp(seen.now_ms),
+        }
+    )
+
+
+async def _look(service: Service) -> tuple[Overview, Survey]:
+    overview = steps.overview(QUEUES, long=fleet_health.LONG_RUN, window=fleet_health.RECENT)
+    seen, survey = await service.store.run_all([overview, steps.observe(QUEUES)])
+    return seen, survey

@@ -1,0 +1,64 @@
+"""The tasks of a project (requirements 2.4)."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from genfleet.contract.states import State
+from genfleet.contract.task_types import TASK_TYPES
+from genfleet.store import steps
+from genfleet_service import openapi, replies, views
+from genfleet_service.context import ServiceDep
+from genfleet_service.replies import json_reply
+
+router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
+
+Page = Annotated[int, Query(ge=1, le=1_000_000)]
+Limit = Annotated[int, Query(ge=1, le=100)]
+
+
+# A project id is free text (TS-038), so it may hold a slash.
+@router.get("/{project_id:path}/tasks", responses=openapi.answers(views.TaskList, 400))
+async def list_tasks(
+    project_id: str,
+    service: ServiceDep,
+    status: Annotated[State | None, Query(description="Only tasks in this state")] = None,
+    task_type: Annotated[str | None, Query(description="Only tasks of this type")] = None,
+    since: Annotated[datetime | None, Query(description="Only tasks created after this time (ISO 8601)")] = None,
+    page: Page = 1,
+    limit: Limit = 20,
+) -> Response:
+    """The tasks of one project, newest first. Filters combine; tasks expire 24 hours after their creation."""
+    if task_type is not None and task_type not in TASK_TYPES:
+        raise replies.invalid(
+            {"task_type": f"Unknown task type '{task_type}': use one of {', '.join(TASK_TYPES)}"}, "Invalid query"
+        )
+    found = await service.store.run(
+        steps.project_tasks(
+            project_id,
+            state=status,
+            task_type=task_type,
+            since_ms=_milliseconds(since) if since else None,
+            offset=(page - 1) * limit,
+            limit=limit,
+        )
+    )
+    body: views.TaskList = {
+        "tasks": [views.listed(task) for task in found.tasks],
+        "pagination": {
+            "page": page,
+            "limit": limit,
+            "total": found.total,
+            "total_pages": math.ceil(found.total / limit),
+        },
+    }
+    return json_reply(body)
+
+
+def _milliseconds(moment: datetime) -> int:
+    """A time without a zone is UTC."""
+    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)

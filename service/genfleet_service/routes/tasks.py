@@ -1,0 +1,106 @@
+"""One task: submit, look at, cancel, repeat (requirements 2.2, 2.3, 2.5, 2.6)."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import APIRouter, Request, Response
+
+from genfleet.contract.states import State
+from genfleet.store import steps
+from genfleet.store.records import TaskRecord
+from genfleet_service import openapi, replies, views
+from genfleet_service.context import Service, ServiceDep, service_of
+from genfleet_service.replies import json_reply
+from genfleet_service.submissions import read_submission, repeat
+
+router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
+
+
+# These two are also in the express lane (`EXPRESS`), which calls them with the bare request.
+@router.post("/submit", responses=openapi.answers(views.SubmittedBody, 400, 413), openapi_extra=openapi.SUBMISSION)
+async def submit(request: Request) -> Response:
+    """Queue one background task. It starts as soon as a worker is free; the fleet grows if none is."""
+    service = service_of(request)
+    task = read_submission(await request.body(), allow_http_callbacks=service.settings.allow_http_callbacks)
+    return json_reply(views.submitted(task, await service.store.run(steps.submit(task))))
+
+
+@router.get("/{task_id}/status", responses=openapi.answers(views.StatusBody, 404), openapi_extra=openapi.TASK_ID)
+async def status(request: Request) -> Response:
+    """State and progress of a task."""
+    return json_reply(views.status(await _known(service_of(request), request.path_params["task_id"])))
+
+
+EXPRESS = (
+    ("POST", re.compile(r"/api/v1/tasks/submit"), submit),
+    ("GET", re.compile(r"/api/v1/tasks/(?P<task_id>[^/]+)/status"), status),
+)
+
+
+@router.get("/{task_id}", responses=openapi.answers(views.FullTask, 404))
+async def read(task_id: str, service: ServiceDep) -> Response:
+    """Everything that is kept of a task."""
+    return json_reply(views.full(await _known(service, task_id)))
+
+
+@router.delete("/{task_id}", responses=openapi.answers(views.CancelledBody, 400, 404))
+async def cancel(task_id: str, service: ServiceDep) -> Response:
+    """Cancel a queued or running task. A queued one never starts; a running one gets SIGTERM and 30 seconds."""
+    return json_reply(await _cancelled(service, task_id))
+
+
+@router.delete("/{task_id}/cancel", responses=openapi.answers(views.CancelledBody, 400, 404))
+async def cancel_alias(task_id: str, service: ServiceDep) -> Response:
+    """The first edition's path of cancel, with its message (TS-040, PR-003)."""
+    return json_reply({**await _cancelled(service, task_id), "message": "Task cancelled successfully"})
+
+
+@router.post("/{task_id}/retry", responses=openapi.answers(views.RetriedBody, 400, 404))
+async def retry(task_id: str, service: ServiceDep) -> Response:
+    """Submit a failed or cancelled task again, with the same parameters, under a new id."""
+    task = await _known(service, task_id)
+    if task.state not in (State.FAILED, State.CANCELLED):
+        raise replies.not_allowed_now(f"Only a failed or cancelled task can be retried; this one is {task.state.value}")
+    again = repeat(task)
+    await service.store.run(steps.submit(again))
+    body: views.RetriedBody = {
+        "new_task_id": again.id,
+        "original_task_id": task.id,
+        "status": State.QUEUED.value,
+        "message": "Task retry submitted successfully",
+    }
+    return json_reply(body)
+
+
+async def _known(service: Service, task_id: str) -> TaskRecord:
+    task = await service.store.run(steps.task(task_id))
+    if task is None:
+        raise replies.no_such_task(task_id)
+    return task
+
+
+_CANCELLED_FROM = {
+    State.QUEUED: "Task was queued and has been revoked",
+    State.PROCESSING: "Task was running and has been terminated",
+    State.CANCELLED: "Task was already cancelled",
+}
+_NOT_CANCELLED_FROM = {
+    State.COMPLETED: "Task has already completed successfully and cannot be cancelled",
+    State.FAILED: "Task has already failed and cannot be cancelled",
+}
+
+
+async def _cancelled(service: Service, task_id: str) -> views.CancelledBody:
+    done = await service.store.run(steps.cancel(task_id))
+    if done is None:
+        raise replies.no_such_task(task_id)
+    if done.at_ms is None:
+        raise replies.not_allowed_now(_NOT_CANCELLED_FROM[done.was])
+    return {
+        "task_id": task_id,
+        "status": State.CANCELLED.value,
+        "message": _CANCELLED_FROM[done.was],
+        "previous_state": done.was.value,
+        "cancelled_at": views.timestamp(done.at_ms),
+    }

@@ -1,0 +1,139 @@
+"""Reads a submission: what was sent becomes a task, or a refusal that names each wrong field and the remedy."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Annotated, Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from genfleet.contract.task_types import DEFAULT_PRIORITY, TASK_TYPES
+from genfleet.store.records import NewTask, TaskRecord
+from genfleet_service import replies
+
+_LABELS = {"project_id": "Project ID", "callback_url": "Callback URL"}
+
+
+class Submission(BaseModel):
+    """The body of a submission (TS-009 to TS-012)."""
+
+    model_config = ConfigDict(strict=True)
+
+    project_id: Annotated[str, Field(min_length=1, max_length=255, examples=["detective_series_001"])]
+    task_type: Annotated[str, Field(json_schema_extra={"enum": list(TASK_TYPES)})]
+    task_data: dict[str, Any]
+    priority: Annotated[int, Field(ge=1, le=3)] = DEFAULT_PRIORITY
+    callback_url: Annotated[str, Field(max_length=2_000)] | None = None
+    metadata: dict[str, Any] | None = None
+
+
+def read_submission(body: bytes, *, allow_http_callbacks: bool) -> NewTask:
+    """A new task, ready to store. Raises Refusal."""
+    try:
+        sent = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise replies.invalid({"body": f"Not valid JSON: {error}"}, "The request body is not valid JSON") from None
+    if not isinstance(sent, dict):
+        raise replies.invalid({"body": "Must be a JSON object"}, "The request body is not a JSON object")
+    submission, faults = _envelope(sent)
+    faults |= _type_faults(sent) | _callback_faults(sent, allow_http=allow_http_callbacks) | _data_faults(sent)
+    if submission is None or faults:
+        raise replies.invalid(faults)
+    return NewTask(
+        id=str(uuid.uuid4()),
+        project=submission.project_id,
+        type=submission.task_type,
+        queue=TASK_TYPES[submission.task_type].queue,
+        priority=submission.priority,
+        data=_encoded("task_data", submission.task_data),
+        metadata=_encoded("metadata", submission.metadata or {}),
+        callback_url=submission.callback_url or "",
+    )
+
+
+def _encoded(field: str, value: dict[str, Any]) -> bytes:
+    """As it is stored. Raises Refusal if it is so deep that the encoder, which stops at 254 levels, could not repeat it."""
+    try:
+        return orjson.dumps([[[[value]]]])[4:-4]  # answers and webhooks put up to four levels around it
+    except orjson.JSONEncodeError:
+        raise replies.invalid({field: "Must not be nested deeper than 250 levels"}) from None
+
+
+def repeat(task: TaskRecord) -> NewTask:
+    """The same submission under a new id (TS-054)."""
+    return NewTask(
+        id=str(uuid.uuid4()),
+        project=task.project,
+        type=task.type,
+        queue=task.queue,
+        priority=task.priority,
+        data=orjson.dumps(task.data),
+        metadata=orjson.dumps(task.metadata),
+        callback_url=task.callback_url or "",
+        retry_of=task.id,
+    )
+
+
+def _envelope(sent: dict[str, Any]) -> tuple[Submission | None, dict[str, str]]:
+    try:
+        return Submission.model_validate(sent), {}
+    except ValidationError as error:
+        return None, _explained(error)
+
+
+# Each looks at its own part of what was sent, also when another part is wrong: all faults are told at once.
+
+
+def _type_faults(sent: dict[str, Any]) -> dict[str, str]:
+    name = sent.get("task_type")
+    if not isinstance(name, str):
+        return {}
+    if name not in TASK_TYPES:
+        return {"task_type": f"Unknown task type '{name}': use one of {', '.join(TASK_TYPES)}"}
+    if not TASK_TYPES[name].has_engine:
+        ready = ", ".join(row.name for row in TASK_TYPES.values() if row.has_engine)
+        return {"task_type": f"No worker of this version can run '{name}' yet: its engine comes later. Ready: {ready}"}
+    return {}
+
+
+def _callback_faults(sent: dict[str, Any], *, allow_http: bool) -> dict[str, str]:
+    url = sent.get("callback_url")
+    allowed = ("https://", "http://") if allow_http else "https://"
+    if isinstance(url, str) and not url.startswith(allowed):
+        return {"callback_url": "Callback URL must begin with https://"}
+    return {}
+
+
+def _data_faults(sent: dict[str, Any]) -> dict[str, str]:
+    name, data = sent.get("task_type"), sent.get("task_data")
+    if not isinstance(name, str) or name not in TASK_TYPES or not isinstance(data, dict):
+        return {}
+    try:
+        TASK_TYPES[name].data.model_validate(data)
+    except ValidationError as error:
+        return _explained(error, "task_data")
+    return {}
+
+
+def _explained(error: ValidationError, *above: str) -> dict[str, str]:
+    faults = error.errors(include_url=False, include_input=False)
+    return {".".join((*above, *map(str, fault["loc"]))): _sentence(fault) for fault in faults}
+
+
+def _sentence(fault: ErrorDetails) -> str:
+    name = str(fault["loc"][-1]) if fault["loc"] else "value"
+    label = _LABELS.get(name) or name.replace("_", " ").capitalize()
+    limits = fault.get("ctx", {})
+    match fault["type"]:
+        case "missing":
+            return f"{label} is required"
+        case "string_too_short" if limits["min_length"] == 1:
+            return f"{label} is required"
+        case "string_too_long":
+            return f"{label} must have at most {limits['max_length']} characters"
+        case "greater_than_equal" | "less_than_equal" if name == "priority":
+            return "Priority must be 1 (high), 2 (normal) or 3 (low)"
+        case _:
+            return fault["msg"].removeprefix("Value error, ")

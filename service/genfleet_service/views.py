@@ -1,0 +1,203 @@
+"""How a task looks from outside: the documented bodies, made from records."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
+from genfleet.contract.states import State
+from genfleet.contract.task_types import TASK_TYPES
+from genfleet.store.records import NewTask, Submitted, TaskRecord
+
+
+def timestamp(ms: int) -> str:
+    """UTC, whole seconds, with Z (TS-007)."""
+    return _second(ms // 1000)
+
+
+@lru_cache(maxsize=4096)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _maybe(ms: int | None) -> str | None:
+    return timestamp(ms) if ms is not None else None
+
+
+class SubmittedBody(TypedDict):
+    """TS-014."""
+
+    task_id: str
+    status: str
+    project_id: str
+    estimated_duration: int
+    queue_position: int
+    created_at: str
+
+
+class StatusBody(TypedDict):
+    """TS-021: the ten documented keys in every state (TS-022), then ours."""
+
+    task_id: str
+    project_id: str
+    status: str
+    progress: float | None
+    current_step: str | None
+    result: dict[str, Any] | None
+    error: str | None
+    started_at: str | None
+    completed_at: str | None
+    processing_time: int | None
+    task_type: str
+    created_at: str
+    attempt: int
+    max_attempts: int
+    next_attempt_at: str | None
+    last_error: str | None
+
+
+class ListedTask(TypedDict):
+    """TS-032, and the two fields of TS-033."""
+
+    task_id: str
+    project_id: str
+    task_type: str
+    status: str
+    task_data: dict[str, Any]
+    result: dict[str, Any] | None
+    created_at: str
+    updated_at: str
+    completed_at: str | None
+    result_url: str | None
+
+
+class Pagination(TypedDict):
+    """TS-034."""
+
+    page: int
+    limit: int
+    total: int
+    total_pages: int
+
+
+class TaskList(TypedDict):
+    """TS-032."""
+
+    tasks: list[ListedTask]
+    pagination: Pagination
+
+
+class FullTask(StatusBody):
+    """Everything that is kept of a task (NS-001)."""
+
+    task_data: dict[str, Any]
+    metadata: dict[str, Any]
+    priority: int
+    callback_url: str | None
+    updated_at: str
+    traceback: str | None
+    retry_of: str | None
+
+
+class CancelledBody(TypedDict):
+    """TS-041, TS-042."""
+
+    task_id: str
+    status: str
+    message: str
+    previous_state: str
+    cancelled_at: str | None
+
+
+class RetriedBody(TypedDict):
+    """TS-053."""
+
+    new_task_id: str
+    original_task_id: str
+    status: str
+    message: str
+
+
+class ErrorBody(TypedDict):
+    """The common shape of errors (2.16)."""
+
+    error: str
+    message: str
+    details: NotRequired[dict[str, str]]
+    detail: NotRequired[str]
+    retry_after: NotRequired[int]
+
+
+def submitted(task: NewTask, answer: Submitted) -> SubmittedBody:
+    """The answer to a submission."""
+    return {
+        "task_id": task.id,
+        "status": answer.state.value,
+        "project_id": task.project,
+        "estimated_duration": round(TASK_TYPES[task.type].estimate.total_seconds()),
+        "queue_position": answer.position,
+        "created_at": timestamp(answer.created_ms),
+    }
+
+
+def status(task: TaskRecord) -> StatusBody:
+    """The state of a task."""
+    known = TASK_TYPES.get(task.type)
+    return {
+        "task_id": task.id,
+        "project_id": task.project,
+        "status": task.state.value,
+        "progress": task.progress,
+        "current_step": task.step,
+        "result": task.result,
+        "error": task.error,
+        "started_at": _maybe(task.started_ms),
+        "completed_at": _maybe(task.finished_ms),
+        "processing_time": _processing_time(task),
+        "task_type": task.type,
+        "created_at": timestamp(task.created_ms),
+        "attempt": task.attempt,
+        "max_attempts": known.max_attempts if known else task.attempt,
+        "next_attempt_at": _maybe(task.due_ms) if task.state is State.QUEUED else None,
+        "last_error": task.last_error,
+    }
+
+
+def _processing_time(task: TaskRecord) -> int | None:
+    """From the shown start to the shown end, so that the three numbers agree (TS-024)."""
+    if task.started_ms is None or task.finished_ms is None:
+        return None
+    return task.finished_ms // 1000 - task.started_ms // 1000
+
+
+def full(task: TaskRecord) -> FullTask:
+    """Everything that is kept of a task."""
+    return {
+        **status(task),
+        "task_data": task.data,
+        "metadata": task.metadata,
+        "priority": task.priority,
+        "callback_url": task.callback_url,
+        "updated_at": timestamp(task.updated_ms),
+        "traceback": task.traceback,
+        "retry_of": task.retry_of,
+    }
+
+
+def listed(task: TaskRecord) -> ListedTask:
+    """A task in a list."""
+    return {
+        "task_id": task.id,
+        "project_id": task.project,
+        "task_type": task.type,
+        "status": task.state.value,
+        "task_data": task.data,
+        "result": task.result,
+        "created_at": timestamp(task.created_ms),
+        "updated_at": timestamp(task.updated_ms),
+        "completed_at": _maybe(task.finished_ms),
+        "result_url": (task.result or {}).get("media_url"),
+    }
