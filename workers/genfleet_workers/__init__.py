@@ -1,0 +1,1 @@
+"""The workers: take tasks from a queue, run their engines, settle what came of it."""

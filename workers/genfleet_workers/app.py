@@ -1,0 +1,167 @@
+"""The Celery app, and the worker that it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from celery import Celery, Task, signals
+from kombu import Exchange, Queue
+from kombu.utils.imports import symbol_by_name
+
+from genfleet.contract import keys
+from genfleet.contract.task_types import TASK_TYPES, TaskType, broker_queues
+from genfleet.store.client import ANSWER_WITHIN, CONNECT_WITHIN, SyncStore
+from genfleet_workers.artifacts import Artifacts
+from genfleet_workers.attempt import Stop, Workbench
+from genfleet_workers.beat import Beat
+from genfleet_workers.claims import Claims
+from genfleet_workers.engines.base import Engine
+from genfleet_workers.engines.pictures import PictureSources
+from genfleet_workers.machine import Machine
+from genfleet_workers.request import Request
+from genfleet_workers.settings import WorkerSettings
+
+REDELIVERY = timedelta(hours=24)
+"""After this long kombu offers a message again that nobody acknowledged: far behind our own leases, a backstop."""
+TURN_S = 5.0
+"""How often the main loop shows that it turns."""
+
+
+def create_app(settings: WorkerSettings) -> Celery:
+    """The Celery app: every task type by its documented name, and the settings that make losses impossible."""
+    app = Celery("genfleet", broker=_broker_url(settings.redis_url), set_as_current=True)
+    app.conf.update(_configuration(settings))
+    for task_type in TASK_TYPES.values():
+        app.task(**_task_options(task_type, settings))(_attempt)
+    return app
+
+
+def _attempt(task: Task, *_args: Any, **_kwargs: Any) -> None:
+    """Run one attempt. What is to be done came with the claim; a message's own arguments say nothing more."""
+    task.app.workbench.work(task.request.lease)
+
+
+def _task_options(task_type: TaskType, settings: WorkerSettings) -> dict[str, Any]:
+    soft, hard = settings.limits(task_type)
+    return {
+        "name": task_type.name,
+        "bind": True,
+        "Request": Request,
+        "soft_time_limit": soft,
+        "time_limit": hard,
+    }
+
+
+def _broker_url(redis_url: str) -> str:
+    """Kombu has its own word for a Unix socket."""
+    return redis_url.replace("unix://", "redis+socket://", 1)
+
+
+def _configuration(settings: WorkerSettings) -> dict[str, Any]:
+    return {
+        # JSON and nothing else, in both directions (facts S8).
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        # The store keeps results; Celery's own would be a second truth.
+        "task_ignore_result": True,
+        # A message is acknowledged when its task is settled, so a worker holds no more than it can run.
+        "task_acks_late": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_concurrency": settings.concurrency,
+        "worker_max_tasks_per_child": settings.tasks_per_process,
+        "worker_max_memory_per_child": settings.memory_per_process // 1024,  # Celery counts KiB
+        "worker_cancel_long_running_tasks_on_connection_loss": False,  # their leases go on
+        "worker_hijack_root_logger": False,
+        # Broadcasts cost the square of the fleet (facts M15).
+        "worker_enable_remote_control": settings.remote_control,
+        "worker_send_task_events": settings.remote_control,
+        # The anonymous exchange: a binding that is gone loses nothing then (facts F9).
+        "task_default_exchange": "",
+        "task_queues": [Queue(name, Exchange(""), routing_key=name) for name in broker_queues(settings.queue)],
+        "task_create_missing_queues": False,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            "visibility_timeout": round(REDELIVERY.total_seconds()),
+            "priority_steps": list(keys.PRIORITY_STEPS),
+            "sep": keys.LIST_SEPARATOR,
+            "queue_order_strategy": "priority",
+            # A half-open link is noticed in seconds, not after 49 (facts M12).
+            "socket_timeout": 2 * ANSWER_WITHIN,
+            "socket_connect_timeout": CONNECT_WITHIN,
+            "socket_keepalive": True,
+            "health_check_interval": 10,
+        },
+    }
+
+
+def run_worker(settings: WorkerSettings) -> int:
+    """Be a worker until told to stop. The exit status."""
+    app = create_app(settings)
+    store = SyncStore(settings.redis_url)
+    beat = Beat(settings, store, Machine())
+    app.claims = Claims(store, beat.holdings, settings.worker_id)
+    _connect_signals(app, settings, beat)
+    quiet = not settings.remote_control
+    worker = app.Worker(
+        hostname=settings.worker_id,
+        pool="prefork",
+        without_gossip=quiet,
+        without_mingle=quiet,
+        without_heartbeat=quiet,
+    )
+    worker.start()
+    return int(worker.exitcode or 0)
+
+
+def _connect_signals(app: Celery, settings: WorkerSettings, beat: Beat) -> None:
+    """Celery tells of the worker's life by signals; weak references would be gone at once."""
+
+    def connect(signal: Any, receiver: Callable[..., None]) -> None:
+        signal.connect(lambda sender=None, **about: receiver(sender, **about), weak=False)
+
+    def ready(consumer: Any, **_: Any) -> None:
+        beat.set_consuming = lambda on: _set_consuming(consumer, settings.queue, on=on)
+        if settings.beat_file:
+            _touch(settings.beat_file)
+            consumer.timer.call_repeatedly(TURN_S, _touch, (settings.beat_file,))
+        beat.start()
+
+    connect(signals.setup_logging, lambda *_, **__: None)  # ours stays
+    connect(signals.worker_ready, ready)
+    connect(signals.worker_shutting_down, lambda *_, **__: beat.stopping())
+    connect(signals.worker_shutdown, lambda *_, **__: beat.end())
+    connect(signals.worker_process_init, lambda *_, **__: _equip(app, settings))
+
+
+def _set_consuming(consumer: Any, queue: str, *, on: bool) -> None:
+    """Start or stop taking messages. Done by the main loop, which owns the connection."""
+    change = consumer.add_task_queue if on else consumer.cancel_task_queue
+    for name in broker_queues(queue):
+        consumer.call_soon(change, name)
+
+
+def _touch(file: Path) -> None:
+    file.touch()
+
+
+def _equip(app: Celery, settings: WorkerSettings) -> None:
+    """A new child process: its own connection, its own engines."""
+    stop = Stop()
+    stop.install()
+    app.workbench = Workbench(
+        store=SyncStore(settings.redis_url),
+        engines=_engines(settings),
+        artifacts=Artifacts(settings.media_dir, settings.media_url),
+        scratch=settings.scratch_dir,
+        stop=stop,
+    )
+
+
+def _engines(settings: WorkerSettings) -> Mapping[str, Engine]:
+    make: Callable[[PictureSources], Mapping[str, Engine]] = symbol_by_name(settings.engines)
+    return make(PictureSources(settings.media_dir, settings.media_url, settings.allow_private_sources))

@@ -1,0 +1,215 @@
+"""The child's side: one attempt at a task, from its lease to its settlement.
+
+The outcome is a value; what it means for the task is decided by the store. Nothing that an engine raises leaves this
+module, so Celery never sees a failed task and never decides anything about one.
+"""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import orjson
+import structlog
+from celery.exceptions import SoftTimeLimitExceeded
+from pydantic import ValidationError
+
+from genfleet.contract.task_types import TASK_TYPES
+from genfleet.errors import PermanentError, StoreUnavailable
+from genfleet.store import steps
+from genfleet.store.client import SyncStore
+from genfleet.store.records import Lease
+from genfleet.store.steps import Call
+from genfleet_workers import failures
+from genfleet_workers.artifacts import Artifacts
+from genfleet_workers.engines.base import Engine, Job
+
+log = structlog.get_logger(__name__)
+
+REPORT_EVERY_S = 0.5
+"""Progress within a step is passed on this often."""
+TRACE_LIMIT = 8_000
+"""Characters kept of a traceback; its end says the most."""
+PATIENCE_S = 2.0
+"""Longest pause between two tries to reach Redis with an outcome."""
+
+
+class Stopped(SoftTimeLimitExceeded):  # type: ignore[misc]  # billiard ships no types
+    """The attempt is to stop at once: it was cancelled, or its worker has to go (TS-047, PI-015)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The engine made it."""
+
+    result: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """It failed for a passing reason, and there are attempts left."""
+
+    after: timedelta
+    error: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It failed for good."""
+
+    error: str
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class GivenUp:
+    """It was stopped. If nobody else has ended the task, it goes back to its queue."""
+
+
+Outcome = Done | Again | Failed | GivenUp
+
+
+class Stop:
+    """Turns SIGTERM into `Stopped`, but only while an engine runs: a settlement is not to be cut in two."""
+
+    def __init__(self) -> None:
+        self._may_stop = False
+
+    def install(self) -> None:
+        """Take over SIGTERM in this process."""
+        signal.signal(signal.SIGTERM, self._asked)
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """While this holds, SIGTERM raises `Stopped` right here."""
+        self._may_stop = True
+        try:
+            yield
+        finally:
+            self._may_stop = False
+
+    def _asked(self, _number: int, _frame: FrameType | None) -> None:
+        if self._may_stop:
+            self._may_stop = False
+            raise Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Workbench:
+    """What a child process works with."""
+
+    store: SyncStore
+    engines: Mapping[str, Engine]
+    artifacts: Artifacts
+    scratch: Path
+    stop: Stop
+
+    def work(self, lease: Lease) -> None:
+        """Run the attempt and settle it."""
+        with structlog.contextvars.bound_contextvars(
+            task_id=lease.task_id, project_id=lease.project, task_type=lease.type, attempt=lease.retries + 1
+        ):
+            began = time.monotonic()
+            outcome = self._outcome(lease)
+            accepted = self._settle(lease, outcome)
+            seconds = round(time.monotonic() - began, 2)
+            log.info("attempt", outcome=type(outcome).__name__, accepted=accepted, seconds=seconds)
+
+    def _outcome(self, lease: Lease) -> Outcome:
+        folder = scratch_folder(self.scratch, lease.task_id, lease.token)
+        try:
+            folder.mkdir(parents=True)
+            with self.stop.allowed():
+                return Done(self._run(lease, folder))
+        except Stopped:
+            return GivenUp()
+        except BaseException as error:  # noqa: BLE001  also SystemExit: the task is settled, whatever was raised
+            return judge(lease, error)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _run(self, lease: Lease, folder: Path) -> dict[str, Any]:
+        engine = self.engines.get(lease.type)
+        if engine is None:
+            raise PermanentError(f"No engine of this worker can run '{lease.type}'")
+        try:
+            data = TASK_TYPES[lease.type].data.model_validate_json(lease.data)
+        except ValidationError as error:
+            raise PermanentError(f"Invalid task data: {error}") from error
+        job = Job(lease.task_id, lease.project, data, folder, lease.token)
+        product = engine.run(job, Reporter(self.store, lease))
+        return self.artifacts.publish(lease, product)
+
+    def _settle(self, lease: Lease, outcome: Outcome) -> bool:
+        """Tell the store, for as long as it takes: the work is done, and only Redis is missing."""
+        call, pause = settlement(lease, outcome), 0.05
+        while True:
+            try:
+                return self.store.run(call)
+            except StoreUnavailable as error:
+                log.warning("settlement_waits", reason=str(error))
+            except SoftTimeLimitExceeded:
+                continue  # came too late to matter
+            time.sleep(pause)
+            pause = min(2 * pause, PATIENCE_S)
+
+
+def scratch_folder(scratch: Path, task_id: str, token: int) -> Path:
+    """Where an attempt keeps its unfinished files. Also known to the parent, which cleans up after a killed child."""
+    return scratch / f"{task_id.replace('/', '_')}-{token}"
+
+
+def judge(lease: Lease, error: BaseException) -> Again | Failed:
+    """What an error means for the task, by its kind and by the attempts that are left (TS-110 to TS-112)."""
+    trace = "".join(traceback.format_exception(error))[-TRACE_LIMIT:]
+    delays = TASK_TYPES[lease.type].retry_delays if lease.type in TASK_TYPES else ()
+    if failures.is_passing(error) and lease.retries < len(delays):
+        return Again(timedelta(seconds=delays[lease.retries]), failures.sentence(error), trace)
+    return Failed(failures.sentence(error), trace)
+
+
+def settlement(lease: Lease, outcome: Outcome) -> Call[bool]:
+    """The step that records an outcome."""
+    match outcome:
+        case Done(result):
+            return steps.complete(lease.task_id, lease.token, orjson.dumps(result))
+        case Again(after, error, trace):
+            return steps.retry_later(lease.task_id, lease.token, after, error, trace)
+        case Failed(error, trace):
+            return steps.fail(lease.task_id, lease.token, error, trace)
+        case GivenUp():
+            return steps.hand_back(lease.task_id, lease.token)
+
+
+class Reporter:
+    """Passes progress on: each new step at once, and what is within one from time to time."""
+
+    def __init__(self, store: SyncStore, lease: Lease) -> None:
+        self._store = store
+        self._lease = lease
+        self._step = ""
+        self._next = 0.0
+
+    def __call__(self, fraction: float, step: str) -> None:
+        """Raises `Stopped` when the task is no longer ours: there is no point in going on."""
+        now = time.monotonic()
+        if step == self._step and now < self._next:
+            return
+        self._step, self._next = step, now + REPORT_EVERY_S
+        bounded = min(max(fraction, 0.0), 1.0)
+        try:
+            held = self._store.run(steps.progress(self._lease.task_id, self._lease.token, bounded, step))
+        except StoreUnavailable:
+            return  # the next report will do
+        if not held:
+            raise Stopped

@@ -1,0 +1,60 @@
+"""Asks the store for the task of a message, and knows what to do with each answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+import structlog
+
+from genfleet.contract.task_types import DEFAULT_PRIORITY, TASK_TYPES
+from genfleet.store import steps
+from genfleet.store.client import SyncStore
+from genfleet.store.records import Lease, NewTask
+from genfleet_workers.holdings import Holdings
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The worker's parent, as seen from a request."""
+
+    store: SyncStore
+    holdings: Holdings
+    worker: str
+
+    def claim(self, task_id: str, name: str, headers: Mapping[str, Any], delivery: str) -> Lease | None:
+        """The right to run a message's task, or None: then the message is of no more use.
+
+        Raises StoreUnavailable: then nothing is known, and the message goes back to its queue with the connection.
+        """
+        token = headers.get("token", "")
+        call = steps.claim(task_id, str(token), self.worker, delivery)
+        answer = self.store.run(call)
+        if answer.verdict == "unknown" and token == "":
+            self.store.run(steps.submit(_adopted(task_id, name, headers)))
+            answer = self.store.run(call)
+        if answer.lease is None:
+            log.info("message_dropped", task_id=task_id, verdict=answer.verdict)
+            return None
+        self.holdings.take(answer.lease)
+        return answer.lease
+
+
+def _adopted(task_id: str, name: str, headers: Mapping[str, Any]) -> NewTask:
+    """The record of a task that another producer enqueued with Celery alone, with arguments of its own."""
+    args, kwargs = headers.get("args") or (), headers.get("kwargs") or {}
+    data = kwargs.get("task_data") or next((argument for argument in args if isinstance(argument, dict)), kwargs)
+    log.info("task_adopted", task_id=task_id, task_type=name)
+    return NewTask(
+        id=task_id,
+        project=str(kwargs.get("project_id") or "unknown"),
+        type=name,
+        queue=TASK_TYPES[name].queue,
+        priority=DEFAULT_PRIORITY,
+        data=orjson.dumps(data),
+        metadata=orjson.dumps(kwargs.get("metadata") or {}),
+    )

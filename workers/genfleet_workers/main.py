@@ -1,0 +1,42 @@
+"""`genfleet-worker --queue gpu_medium`: a worker of one queue."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from pydantic import ValidationError
+
+from genfleet import logs
+from genfleet.errors import ConfigurationError
+from genfleet.settings import explain
+from genfleet_workers.app import run_worker
+from genfleet_workers.settings import WorkerSettings
+
+
+def main() -> int:
+    """Parse the command line, read the settings, and work until told to stop."""
+    try:
+        settings = _settings()
+    except ConfigurationError as error:
+        sys.stderr.write(f"genfleet-worker: {error}\n")
+        return 2
+    logs.set_up("worker", level=settings.log_level, style=settings.log_format)
+    return run_worker(settings)
+
+
+def _settings() -> WorkerSettings:
+    """The command line counts before the environment."""
+    parser = argparse.ArgumentParser(prog="genfleet-worker", description=__doc__)
+    parser.add_argument("--queue", help="the queue to serve")
+    parser.add_argument("--concurrency", type=int, help="tasks to run at once")
+    parser.add_argument("--name", dest="worker_name", help="name of this worker, such as renderer-1@%%h")
+    given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
+    try:
+        return WorkerSettings(**given)
+    except ValidationError as error:
+        raise ConfigurationError(explain(error)) from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
