@@ -1,0 +1,101 @@
+"""The one folder that a local installation lives in."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from genfleet.errors import ConfigurationError
+
+_SOCKET_PATH_LIMIT = 100
+"""Bytes that the path of a Unix socket may have, a little below what any system allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where everything is. Nothing outside the folder is written to, but for a socket whose path would be too long."""
+
+    folder: Path
+
+    @property
+    def redis(self) -> Path:
+        """Redis keeps its append-only file here."""
+        return self.folder / "redis"
+
+    @property
+    def media(self) -> Path:
+        """Finished files."""
+        return self.folder / "media"
+
+    @property
+    def scratch(self) -> Path:
+        """Unfinished files."""
+        return self.folder / "scratch"
+
+    @property
+    def logs(self) -> Path:
+        """What the programs print, a file each."""
+        return self.folder / "logs"
+
+    @property
+    def socket(self) -> Path:
+        """Where Redis listens: a file that only its owner can open, and no port that could be taken."""
+        inside = self.folder / "redis.sock"
+        if len(os.fsencode(inside)) <= _SOCKET_PATH_LIMIT:
+            return inside
+        name = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"genfleet-{os.getuid()}-{name}" / "redis.sock"
+
+    @property
+    def client_file(self) -> Path:
+        """How the command line finds this installation while it runs: address and key."""
+        return self.folder / "client.json"
+
+    def make(self) -> None:
+        """Make the folders; only their owner may look inside."""
+        for folder in (self.folder, self.redis, self.media, self.scratch, self.logs, self.socket.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def api_key(self) -> str:
+        """The key of this installation: from the environment, else the one made at its first start (PI-021)."""
+        for name in ("API_KEY", "CELERY_API_KEY", "CELERY_TASK_API_KEY"):
+            if os.environ.get(name):
+                return os.environ[name].split(",")[0].strip()
+        kept = self.folder / "api_key"
+        if not kept.exists():
+            _write_private(kept, f"gf_local_{secrets.token_urlsafe(24)}")
+        return kept.read_text().strip()
+
+    def announce(self, url: str, api_key: str) -> None:
+        """Let the command line find us."""
+        _write_private(self.client_file, orjson.dumps({"url": url, "api_key": api_key}).decode())
+
+    def withdraw(self) -> None:
+        """We are gone."""
+        self.client_file.unlink(missing_ok=True)
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """For one `genfleet up` at a time. Raises ConfigurationError."""
+        with (self.folder / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ConfigurationError(
+                    f"another `genfleet up` runs on {self.folder}: stop it, or give this one its own --data folder"
+                ) from None
+            yield
+
+
+def _write_private(file: Path, text: str) -> None:
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        opened.write(text)

@@ -1,0 +1,45 @@
+"""Reads the queue resources of a folder: the same documents that `kubectl apply` takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from genfleet.contract.queue import GenerationQueue
+from genfleet.contract.task_types import QUEUES
+from genfleet.errors import ConfigurationError
+
+
+def load(folder: Path) -> tuple[GenerationQueue, ...]:
+    """Every queue of a folder's YAML files. Raises ConfigurationError that names file, field and remedy."""
+    files = sorted((*folder.glob("*.yaml"), *folder.glob("*.yml")))
+    if not files:
+        raise ConfigurationError(f"{folder}: no queue resources (*.yaml) here; see deploy/local for examples")
+    queues = [queue for file in files for queue in _of_file(file)]
+    _refuse_twins(queues)
+    return tuple(queues)
+
+
+def _of_file(file: Path) -> list[GenerationQueue]:
+    try:
+        documents = [document for document in yaml.safe_load_all(file.read_text()) if document is not None]
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{file}: not valid YAML: {error}") from error
+    queues = [GenerationQueue.parse(document, source=str(file)) for document in documents]
+    for queue in queues:
+        if queue.spec.queue not in QUEUES:
+            raise ConfigurationError(
+                f"{file}: spec.queue: no task type is routed to '{queue.spec.queue}'; use one of {', '.join(QUEUES)}"
+            )
+    return queues
+
+
+def _refuse_twins(queues: list[GenerationQueue]) -> None:
+    seen: dict[str, str] = {}
+    for queue in queues:
+        other = seen.setdefault(queue.spec.queue, queue.metadata.name)
+        if other != queue.metadata.name:
+            raise ConfigurationError(
+                f"{queue.metadata.name}: spec.queue: '{queue.spec.queue}' is served by {other} already; one is enough"
+            )

@@ -1,0 +1,225 @@
+"""`genfleet up`: starts everything in order, shows it, and stops everything in the opposite order."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from genfleet.contract.queue import GenerationQueue
+from genfleet.errors import ConfigurationError
+from genfleet.store.client import AsyncStore
+from genfleet.store.upkeep import keep_up
+from genfleet_local import processes, resources
+from genfleet_local.fleet import Fleet
+from genfleet_local.home import Home
+from genfleet_local.redis_server import RedisServer
+from genfleet_local.worker_process import WorkerProcess
+
+START_WITHIN_S = 30.0
+"""Time for the API to answer."""
+HAND_BACK_S = 5.0
+"""How long running tasks may go on after ctrl-C. Then they are handed back, and the next `up` runs them again."""
+STOP_WITHIN_S = 15.0
+"""When a worker that has not left by then is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What `genfleet up` was asked for."""
+
+    home: Home
+    queues: Path
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Where the API is."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}"
+
+
+class ProcessLauncher:
+    """Starts workers with this very Python."""
+
+    def __init__(self, home: Home, environment: dict[str, str]) -> None:
+        self._home = home
+        self._environment = environment
+
+    def launch(self, queue: GenerationQueue, number: int) -> WorkerProcess:
+        """Start a worker of this queue."""
+        name = queue.spec.queue
+        worker_id = f"celery-redis-worker.{name}.{os.getpid()}-{number}@{os.uname().nodename}"
+        command = [sys.executable, "-m", "genfleet_workers", "--queue", name, "--name", worker_id]
+        command += ["--concurrency", str(queue.spec.concurrency)]
+        log = self._home.logs / f"worker-{name}.log"
+        return WorkerProcess(worker_id, processes.start(command, environment=self._environment, log=log))
+
+
+async def up(options: Options, console: Console) -> None:
+    """Run until told to stop. Raises ConfigurationError if it cannot start."""
+    queues = resources.load(options.queues)
+    _check_port(options)
+    options.home.make()
+    async with AsyncExitStack() as stack:
+        stack.enter_context(options.home.claimed())
+        stop = _stop_event()
+        redis = await stack.enter_async_context(_redis(options.home, console))
+        environment = _environment(options, redis.url)
+        api = await stack.enter_async_context(_api(options, environment, console))
+        store = AsyncStore(redis.url)
+        stack.push_async_callback(store.close)
+        fleet = Fleet(queues, store, ProcessLauncher(options.home, environment))
+        console.print(f"[green]✓[/] fleet controller: {len(queues)} queues, no workers until there is work")
+        stack.push_async_callback(_stop_fleet, fleet, console)
+        options.home.announce(options.url, environment["API_KEY"])
+        stack.callback(options.home.withdraw)
+        console.print(_welcome(options, environment["API_KEY"]))
+        await _until_stopped(stop, fleet, store, {"Redis": redis.running, "the API": lambda: api.poll() is None})
+
+
+def _check_port(options: Options) -> None:
+    """Before anything is started. Raises ConfigurationError."""
+    with socket.socket(socket.AF_INET6 if ":" in options.host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((options.host, options.port))
+        except OSError as error:
+            raise ConfigurationError(
+                f"port {options.port} of {options.host} cannot be used ({error.strerror}): stop the program that has "
+                f"it, or choose another with `genfleet up --port {options.port + 1}`"
+            ) from None
+
+
+def _stop_event() -> asyncio.Event:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _environment(options: Options, redis_url: str) -> dict[str, str]:
+    """What the programs are told. A broker of the surrounding environment is none of theirs."""
+    home = options.home
+    inherited = {name: value for name, value in os.environ.items() if name not in ("CELERY_BROKER_URL", "REDIS_URL")}
+    return {
+        **inherited,
+        "REDIS_URL": redis_url,
+        "API_KEY": os.environ.get("API_KEY") or home.api_key(),
+        "GENFLEET_HOST": options.host,
+        "PORT": str(options.port),
+        "GENFLEET_MEDIA_DIR": str(home.media),
+        "GENFLEET_MEDIA_URL": f"{options.url}/media",
+        "GENFLEET_SCRATCH_DIR": str(home.scratch),
+        "GENFLEET_REMOTE_CONTROL": "true",
+        "GENFLEET_ALLOW_HTTP_CALLBACKS": "true",
+        "GENFLEET_DRAIN_SECONDS": f"{HAND_BACK_S:g}",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@asynccontextmanager
+async def _redis(home: Home, console: Console) -> AsyncIterator[RedisServer]:
+    server = RedisServer(home)
+    with console.status("starting Redis"):
+        await server.start(dict(os.environ))
+    console.print(f"[green]✓[/] Redis ({server.program.name}, append-only file in {home.redis})")
+    try:
+        yield server
+    finally:
+        await server.stop()
+        console.print("[green]✓[/] Redis stopped, its data is on disk")
+
+
+@asynccontextmanager
+async def _api(
+    options: Options, environment: dict[str, str], console: Console
+) -> AsyncIterator[subprocess.Popen[bytes]]:
+    log = options.home.logs / "api.log"
+    process = processes.start([sys.executable, "-m", "genfleet_service"], environment=environment, log=log)
+    try:
+        with console.status("starting the API"):
+            await _wait_for_api(options, process, log)
+        console.print(f"[green]✓[/] API on {options.url}")
+        yield process
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait)
+        console.print("[green]✓[/] API stopped")
+
+
+async def _wait_for_api(options: Options, process: subprocess.Popen[bytes], log: Path) -> None:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        try:
+            async with asyncio.timeout(START_WITHIN_S):
+                while not await _answers(client, f"{options.url}/health"):
+                    if process.poll() is not None:
+                        raise ConfigurationError(f"the API did not start:\n{processes.tail(log)}")
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise ConfigurationError(f"the API did not answer in {START_WITHIN_S:g} s, see {log}") from None
+
+
+async def _answers(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).status_code == httpx.codes.OK
+    except httpx.TransportError:
+        return False
+
+
+async def _until_stopped(
+    stop: asyncio.Event, fleet: Fleet, store: AsyncStore, parts: dict[str, Callable[[], bool]]
+) -> None:
+    """Run the fleet until ctrl-C, or until a part is gone. Raises ConfigurationError for the latter."""
+    work: list[Awaitable[object]] = [fleet.run(), keep_up(store, "fleet"), stop.wait(), _part_gone(parts)]
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _part_gone(parts: dict[str, Callable[[], bool]]) -> None:
+    while True:
+        for name, is_there in parts.items():
+            if not is_there():
+                raise ConfigurationError(f"{name} has ended unexpectedly; its log says why")
+        await asyncio.sleep(0.5)
+
+
+async def _stop_fleet(fleet: Fleet, console: Console) -> None:
+    with console.status("stopping: workers finish or hand back what they run"):
+        await fleet.stop(STOP_WITHIN_S)
+    console.print("[green]✓[/] workers stopped")
+
+
+def _welcome(options: Options, api_key: str) -> Panel:
+    """What a newcomer needs: where it is, the key, and three commands to try."""
+    command = "genfleet" if shutil.which("genfleet") else str(Path(sys.executable).parent / "genfleet")
+    table = Table.grid(padding=(0, 2))
+    table.add_row("API", f"{options.url}   (interactive: {options.url}/docs)")
+    table.add_row("API key", api_key)
+    table.add_row("Data", str(options.home.folder))
+    table.add_row("", "")
+    table.add_row("Try", f"""{command} submit generate_image --data '{{"prompt":"rainy neon city"}}' --wait""")
+    table.add_row("", f"{command} submit --file examples/generate_video.json --wait")
+    table.add_row("", f"{command} queues --watch")
+    return Panel(table, title="genfleet is up", subtitle="ctrl-C stops it", border_style="green", expand=False)
