@@ -1,0 +1,51 @@
+"""Follows a task until it has ended, with a live bar on a terminal and a line for each change elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from genfleet_client.api import Client
+
+
+def watch(client: Client, task_id: str, timeout: float | None, console: Console) -> dict[str, Any]:
+    """The last status. Raises TimeoutError."""
+    return (_with_bar if console.is_terminal else _with_lines)(client, task_id, timeout, console)
+
+
+def _with_bar(client: Client, task_id: str, timeout: float | None, console: Console) -> dict[str, Any]:
+    columns = (
+        SpinnerColumn(finished_text=" "),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    status: dict[str, Any] = {}
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("queued", total=1.0)
+        for status in client.follow(task_id, timeout):
+            progress.update(bar, description=describe(status), completed=status["progress"] or 0.0)
+    return status
+
+
+def _with_lines(client: Client, task_id: str, timeout: float | None, console: Console) -> dict[str, Any]:
+    status: dict[str, Any] = {}
+    shown = ""
+    for status in client.follow(task_id, timeout):
+        line = describe(status)
+        if line != shown:
+            console.print(line, highlight=False)
+        shown = line
+    return status
+
+
+def describe(status: dict[str, Any]) -> str:
+    """What a task is doing, in a few words."""
+    if status["status"] == "queued" and status["next_attempt_at"]:
+        return f"attempt {status['attempt']} of {status['max_attempts']} at {status['next_attempt_at']}"
+    step = str(status["current_step"] or "").replace("_", " ")
+    words = [status["status"], step if step != status["status"] else ""]
+    return ": ".join(filter(None, words))
