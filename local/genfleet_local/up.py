@@ -215,7 +215,7 @@ def _welcome(options: Options, api_key: str) -> Panel:
     """What a newcomer needs: where it is, the key, and three commands to try."""
     command = "genfleet" if shutil.which("genfleet") else str(Path(sys.executable).parent / "genfleet")
     table = Table.grid(padding=(0, 2))
-    table.add_row("API", f"{options.url}   (interactive: {options.url}/docs)")
+    table.add_row("API", options.url)
     table.add_row("API key", api_key)
     table.add_row("Data", str(options.home.folder))
     table.add_row("", "")
