@@ -60,6 +60,8 @@ class QueueFleet:
     not_before: float = 0.0
     """No worker is started before this time (monotonic)."""
     reported: bytes = b""
+    report_again: float = 0.0
+    """When the same report is due again (monotonic)."""
     logged: tuple[int, str] = (0, "")
     """Size and reason that were logged last."""
 
@@ -190,9 +192,10 @@ class Fleet:
         if (decision.replicas, decision.reason.value) != fleet.logged:
             log.info("decided", queue=fleet.name, **status)
             fleet.logged = decision.replicas, decision.reason.value
-        if encoded != fleet.reported:
+        if encoded != fleet.reported or time.monotonic() >= fleet.report_again:
             await self._store.run(steps.report_fleet(fleet.name, encoded))
             fleet.reported = encoded
+            fleet.report_again = time.monotonic() + steps.FLEET_KEPT.total_seconds() / 3
 
     @staticmethod
     def _explained(fleet: QueueFleet, decision: Decision) -> str:

@@ -317,3 +317,31 @@ def test_nothing_unfinished_is_left_behind(site: Site, store: SyncStore) -> None
         for task_id in ids:
             settled(store, task_id, within=40)
         wait_for("the scratch folder is empty", lambda: not list((site.folder / "scratch").iterdir()))
+
+
+def test_a_record_that_is_broken_does_not_end_the_worker(site: Site, store: SyncStore) -> None:
+    """Whatever lies under a task's key, the worker drops that message and takes the next."""
+    broken = submitted(store)
+    site.redis.client.delete(key("task", broken))
+    site.redis.client.set(key("task", broken), "not a hash")
+    with site.worker() as process:
+        assert settled(store, submitted(store, "whole")).state is State.COMPLETED
+        assert process.poll() is None
+
+
+def test_a_redis_that_hangs_while_a_task_is_claimed_costs_nothing(site: Site, store: SyncStore) -> None:
+    """NS-010: a claim that gets no answer ends neither the worker nor the task; both go on when Redis does."""
+    with site.worker() as process:
+        wait_for("the consumer waits", lambda: _blocked_pop(site))
+        task_id = submitted(store)
+        assert site.redis.process is not None
+        site.redis.process.send_signal(signal.SIGSTOP)
+        log = site.folder / "worker.log"
+        wait_for("the worker notices", lambda: "did not answer" in log.read_text(), within=20)
+        site.redis.process.send_signal(signal.SIGCONT)
+        assert settled(store, task_id, within=30).state is State.COMPLETED
+        assert process.poll() is None
+
+
+def _blocked_pop(site: Site) -> bool:
+    return any(client["cmd"] == "brpop" for client in site.redis.client.client_list())

@@ -39,8 +39,11 @@ class Artifacts:
         """A reader sees the whole file or none, also when the scratch folder is on another disk."""
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f".{target.name}.partial")
-        shutil.move(file, partial)
-        partial.replace(target)
+        try:
+            shutil.move(file, partial)
+            partial.replace(target)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _name(task_id: str) -> str:

@@ -11,7 +11,7 @@ import signal
 import time
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -136,7 +136,8 @@ class Workbench:
         except BaseException as error:  # noqa: BLE001  also SystemExit: the task is settled, whatever was raised
             return judge(lease, error)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(SoftTimeLimitExceeded):  # came too late to matter; the parent cleans up what is left
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _run(self, lease: Lease, folder: Path) -> dict[str, Any]:
         engine = self.engines.get(lease.type)

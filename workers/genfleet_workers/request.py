@@ -13,6 +13,8 @@ import structlog
 from billiard.exceptions import TimeLimitExceeded
 from celery.worker.request import Request as CeleryRequest
 
+from genfleet.errors import StoreUnavailable
+
 if TYPE_CHECKING:
     from genfleet_workers.claims import Claims
 
@@ -29,7 +31,15 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
 
     def revoked(self) -> bool:
         """Whether this message is to be dropped: the store does not give its task to us."""
-        lease = self._claims.claim(self.id, self.name, self.request_dict, self.delivery_tag)
+        try:
+            lease = self._claims.claim(self.id, self.name, self.request_dict, self.delivery_tag)
+        except StoreUnavailable as error:
+            # What Celery knows how to survive: it connects again, and the message goes back to its queue.
+            raise ConnectionError(str(error)) from error
+        except Exception:
+            # Nothing a message or a record holds may end the worker. If the task can run at all, it gets another one.
+            log.exception("claim_failed", task_id=self.id)
+            lease = None
         if lease is None:
             self.acknowledge()
             return True

@@ -23,7 +23,7 @@ from genfleet.store.steps import Call
 
 T = TypeVar("T")
 
-ANSWER_WITHIN = 5.0
+ANSWER_WITHIN = 3.0
 """Seconds that Redis has for an answer. A link that is half open is noticed then, not after a minute."""
 CONNECT_WITHIN = 2.0
 """Seconds for a connection to be made."""
@@ -65,7 +65,8 @@ class SyncStore:
     """For the workers. Safe to share between threads; each process makes its own."""
 
     def __init__(self, url: str) -> None:
-        retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 2)  # safe: see `steps`, every step may be repeated
+        # Safe: every step may be repeated, see `steps`. Not after a timeout: whoever asks has waited long enough.
+        retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 2, supported_errors=(redis.ConnectionError,))
         self._redis = redis.Redis.from_url(url, retry=retry, **_options(url))
 
     def run(self, call: Call[T]) -> T:
@@ -94,7 +95,8 @@ class AsyncStore:
     """
 
     def __init__(self, url: str) -> None:
-        retry = redis.asyncio.retry.Retry(ExponentialBackoff(cap=0.5, base=0.05), 2)
+        backoff = ExponentialBackoff(cap=0.5, base=0.05)
+        retry = redis.asyncio.retry.Retry(backoff, 2, supported_errors=(redis.ConnectionError,))
         self._redis = redis.asyncio.Redis.from_url(url, retry=retry, **_options(url))
         self._asked: list[tuple[Call[Any], asyncio.Future[Any]]] = []
         self._travelling: set[asyncio.Task[None]] = set()

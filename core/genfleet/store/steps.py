@@ -28,6 +28,8 @@ SILENCE = timedelta(seconds=20)
 """How long a silent worker is still counted."""
 MESSAGE_GRACE = timedelta(seconds=5)
 """How long a message may be between its list and a claim before it is taken for lost."""
+FLEET_KEPT = timedelta(seconds=30)
+"""How long a decision is shown if its controller says nothing more."""
 DUE_SOON = timedelta(seconds=5)
 """A retry counts as demand this long before its time, so that a worker is up when it comes."""
 
@@ -259,9 +261,9 @@ def depart(worker: str, queue: str) -> Call[bool]:
     return Call(script("depart"), (worker, queue), bool)
 
 
-def report_fleet(queue: str, status: bytes) -> Call[int]:
-    """Keeps the last decision on a queue's fleet, for people to see."""
-    return Call("HSET", (key("fleet", queue), "status", status), int)
+def report_fleet(queue: str, status: bytes) -> Call[bool]:
+    """Keeps the last decision on a queue's fleet, for people to see; for a while, so that it is never an old one."""
+    return Call("SET", (key("fleet", queue), status, "PX", _ms(FLEET_KEPT)), bool)
 
 
 # -- access --------------------------------------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ for i = 2, #ARGV do
     oldest_wait_ms = oldest(queue) or nil,
     service_ms = tonumber(redis.call('HGET', key.service(queue), 'mean_ms') or nil),
     workers = workers(queue),
-    fleet = redis.call('HGET', key.fleet(queue), 'status') or nil,
+    fleet = redis.call('GET', key.fleet(queue)) or nil,
   }
 end
 return cjson.encode({ now_ms = now, queues = seen })
