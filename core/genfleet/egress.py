@@ -59,9 +59,11 @@ class SafeTransport(httpx.HTTPTransport):
     def __init__(
         self, *, allow_private: bool = False, resolve: Resolve = resolve, deadline: float | None = None
     ) -> None:
-        super().__init__(trust_env=False)
+        context = httpx.create_ssl_context()
+        super().__init__(verify=context)
+        # httpx takes no network backend; its transport is this pool and the translation of the pool's exceptions.
         self._pool = httpcore.ConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=context,
             network_backend=_CheckedBackend(allow_private, resolve, deadline),
         )
 
@@ -75,9 +77,10 @@ class AsyncSafeTransport(httpx.AsyncHTTPTransport):
     """The same for `httpx.AsyncClient`. Its caller sets the deadline, with `asyncio.timeout`."""
 
     def __init__(self, *, allow_private: bool = False, resolve: Resolve = resolve) -> None:
-        super().__init__(trust_env=False)
+        context = httpx.create_ssl_context()
+        super().__init__(verify=context)
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=httpx.create_ssl_context(trust_env=False),
+            ssl_context=context,
             network_backend=_AsyncCheckedBackend(allow_private, resolve),
         )
 
@@ -140,19 +143,19 @@ def _check_url(url: httpx.URL) -> None:
         raise EgressRefused("A URL with a user name or password in it is not opened")
 
 
-def _checked(host: str, addresses: Sequence[str], *, allow_private: bool) -> Sequence[str]:
-    """The addresses, provided that all of them may be used: one that may not makes the name suspect."""
+def _addresses(host: str, port: int, resolve: Resolve, *, allow_private: bool) -> Sequence[str]:
+    """The addresses of a host, provided that all of them may be used: one that may not makes the name suspect."""
+    try:
+        addresses = resolve(host, port)
+    except UnicodeError as error:
+        raise EgressRefused(f"{host[:100]} is not a host name") from error
+    except OSError as error:
+        raise httpcore.ConnectError(f"{host} could not be resolved: {error}") from error
     if not addresses:
         raise httpcore.ConnectError(f"{host} has no address")
     if not allow_private and not all(is_public(address) for address in addresses):
         raise EgressRefused(f"{host} is not a public address; private networks are not reached from here")
     return addresses
-
-
-def _unresolved(host: str, error: Exception) -> Exception:
-    if isinstance(error, UnicodeError):
-        return EgressRefused(f"{host[:100]} is not a host name")
-    return httpcore.ConnectError(f"{host} could not be resolved: {error}")
 
 
 class _CheckedBackend(httpcore.NetworkBackend):
@@ -171,12 +174,8 @@ class _CheckedBackend(httpcore.NetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
         """Connect to the first of the host's addresses that answers."""
-        try:
-            addresses = self._resolve(host, port)
-        except (OSError, UnicodeError) as error:
-            raise _unresolved(host, error) from error
-        failure: Exception | None = None
-        for address in _checked(host, addresses, allow_private=self._allow_private):
+        failure: Exception = httpcore.ConnectError(host)
+        for address in _addresses(host, port, self._resolve, allow_private=self._allow_private):
             try:
                 left = _left(self._deadline, timeout, httpcore.ConnectTimeout)
                 stream = self._backend.connect_tcp(address, port, left, local_address, socket_options)
@@ -184,7 +183,7 @@ class _CheckedBackend(httpcore.NetworkBackend):
                 failure = error
             else:
                 return _TimedStream(stream, self._deadline)
-        raise failure or httpcore.ConnectError(host)
+        raise failure
 
 
 class _AsyncCheckedBackend(httpcore.AsyncNetworkBackend):
@@ -203,17 +202,14 @@ class _AsyncCheckedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first of the host's addresses that answers."""
-        try:
-            addresses = await asyncio.to_thread(self._resolve, host, port)
-        except (OSError, UnicodeError) as error:
-            raise _unresolved(host, error) from error
-        failure: Exception | None = None
-        for address in _checked(host, addresses, allow_private=self._allow_private):
+        failure: Exception = httpcore.ConnectError(host)
+        allow = self._allow_private
+        for address in await asyncio.to_thread(_addresses, host, port, self._resolve, allow_private=allow):
             try:
                 return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
-        raise failure or httpcore.ConnectError(host)
+        raise failure
 
 
 class _TimedStream(httpcore.NetworkStream):

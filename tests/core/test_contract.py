@@ -73,7 +73,7 @@ def test_our_message_is_what_celery_and_kombu_would_have_published(store: SyncSt
         queue=Queue("gpu_medium", Exchange(""), routing_key="gpu_medium"),
         ignore_result=True,
     )
-    (name,) = [name.decode() for name in redis_server.client.keys("gpu_medium*")]
+    (name,) = [str(name, "utf-8") for name in redis_server.client.keys("gpu_medium*") if isinstance(name, bytes)]
     theirs = _only_message(redis_server, name)
 
     assert name == broker_list("gpu_medium", 1)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -46,6 +46,11 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
     """A command, as from a fresh shell in the root of the repository."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+
+def _lines(wrong: Iterable[str]) -> str:
+    """What is wrong, each on a line: pytest shows a text in full, and of a list the first few."""
+    return "\n".join(sorted(set(wrong)))
 
 
 # -- folders -------------------------------------------------------------------------------------------------------------
@@ -94,7 +99,7 @@ def test_the_wheel_holds_every_file_of_every_package(tmp_path: Path) -> None:
 
     shipped = set(zipfile.ZipFile(wheel).namelist())
 
-    assert sorted({str(path.relative_to(root.parent)) for root, path in _sources()} - shipped) == []
+    assert not _lines({str(path.relative_to(root.parent)) for root, path in _sources()} - shipped)
 
 
 def _sources() -> Iterator[tuple[Path, Path]]:
@@ -114,7 +119,7 @@ def test_an_extra_brings_what_its_program_imports(package: str, extra: str) -> N
 
     missing = [module for module in imported & set(providers) if not installed & set(map(_name, providers[module]))]
 
-    assert missing == []
+    assert not _lines(missing)
 
 
 def _imported(path: Path) -> Iterator[str]:
@@ -175,7 +180,7 @@ def test_every_path_in_a_document_exists(document: Path) -> None:
     linked = [document.parent / path for path in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", text)]
     named = [ROOT / path for path in re.findall(r"`([\w.*-]+/[\w./*-]*)`", text) if _is_ours(path)]
 
-    assert sorted({str(path) for path in linked + named if not _exists(path)}) == []
+    assert not _lines(os.path.relpath(path, ROOT) for path in linked + named if not _exists(path))
 
 
 def _is_ours(path: str) -> bool:
@@ -187,8 +192,9 @@ def _is_ours(path: str) -> bool:
 
 
 def _exists(path: Path) -> bool:
-    path = Path(os.path.normpath(path))
-    return any(ROOT.glob(str(path.relative_to(ROOT)))) if "*" in str(path) else path.exists()
+    """Whether a clone would have it: git keeps no empty folders."""
+    found = ROOT.glob(os.path.relpath(path, ROOT))
+    return any(each.is_file() or any(below.is_file() for below in each.rglob("*")) for each in found)
 
 
 @pytest.mark.parametrize("settings", [ServiceSettings, WorkerSettings])
@@ -202,7 +208,7 @@ def test_the_example_environment_shows_the_defaults(
         monkeypatch.delenv(name, raising=False)
     defaults = settings()
 
-    assert [aliases[0] for aliases in names if aliases[0] not in shown] == []
+    assert not _lines(aliases[0] for aliases in names if aliases[0] not in shown)
     for name, value in shown.items():
         if value:
             monkeypatch.setenv(name, value)
@@ -214,7 +220,7 @@ def test_the_example_environment_has_no_variable_that_nobody_reads() -> None:
     shown = re.findall(r"^#?([A-Z][A-Z_]*)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
     known = {name for settings in (ServiceSettings, WorkerSettings) for names in _variables(settings) for name in names}
 
-    assert sorted(set(shown) - known) == []
+    assert not _lines(set(shown) - known)
 
 
 def _variables(settings: type[ProgramSettings]) -> list[list[str]]:

@@ -1,0 +1,54 @@
+"""The seam between the worker and the code that makes something: one method, plain values in and out.
+
+An engine knows nothing of Celery, Redis or HTTP. It gets a `Job`, tells how far it is, and returns a `Product`. It
+raises `TransientError` or `PermanentError` when it can tell which; the worker classifies everything else. When the
+task is cancelled or runs past its soft limit, `celery.exceptions.SoftTimeLimitExceeded` is raised in the middle of
+`run`: clean up (kill subprocesses) and let it pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What an engine is asked to make."""
+
+    task_id: str
+    project_id: str
+    data: BaseModel
+    """The validated `task_data`: the model of the task type in `genfleet.contract.task_data`."""
+    folder: Path
+    """An empty scratch folder of this attempt. Removed afterwards, whatever happens."""
+    token: int
+    """The fencing token of this attempt. Larger than that of any attempt before: use it to fence side effects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What an engine made."""
+
+    file: Path
+    """The finished file, inside `Job.folder`. The worker publishes it."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    """What `result.metadata` shows beside the file's size, e.g. duration, resolution, fps, generation_model."""
+
+
+class Report(Protocol):
+    """Tells how far the work is. Cheap to call often: the worker passes on what is worth passing on."""
+
+    def __call__(self, fraction: float, step: str) -> None:
+        """`fraction` is 0..1 of this attempt, `step` a short machine-readable word such as `rendering_video`."""
+
+
+class Engine(Protocol):
+    """Makes the products of one task type."""
+
+    def run(self, job: Job, report: Report) -> Product:
+        """Make it, or raise."""
