@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from celery import Celery
 from kombu import Exchange, Queue
+from pydantic import ValidationError
 
 from genfleet.contract.keys import PREFIX, PRIORITY_STEPS, broker_list
+from genfleet.contract.task_data import GenerateVideo
 from genfleet.contract.task_types import QUEUES, TASK_TYPES, broker_queues
 from genfleet.store import steps
 from genfleet.store.client import SyncStore
@@ -107,3 +109,10 @@ def _only_message(redis_server: Redis, name: str) -> dict[str, Any]:
     assert isinstance(text, bytes)
     message: dict[str, Any] = json.loads(text)
     return message
+
+
+@pytest.mark.parametrize("resolution", ["101x100", "100x101"])
+def test_a_video_with_an_odd_side_is_refused_when_it_is_submitted(resolution: str) -> None:
+    """TS-087: an MP4 as players show it has even sides; better told at once than after the wait in the queue."""
+    with pytest.raises(ValidationError, match="Both sides of a video's resolution must be even"):
+        GenerateVideo(resolution=resolution)

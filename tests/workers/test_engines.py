@@ -262,13 +262,6 @@ def test_a_larger_video_is_enlarged_from_bounded_frames(sources: PictureSources,
     assert frame.shape == (1080, 1920, 3)
 
 
-@pytest.mark.parametrize("resolution", ["101x100", "100x101"])
-def test_odd_sides_of_a_video_are_refused(sources: PictureSources, folder: Path, resolution: str) -> None:
-    """TS-087: H.264 as players show it has even sides; another attempt would not change that."""
-    with pytest.raises(PermanentError, match=r"task_data\.resolution: both sides of a video must be even"):
-        made(sources, folder, GenerateVideo(resolution=resolution))
-
-
 def test_the_storyboard_is_what_is_seen(sources: PictureSources, folder: Path) -> None:
     """TS-080: the first shot shows the first picture, the last shot the last, and between them they are blended."""
     green = data_uri(png((20, 180, 40)))

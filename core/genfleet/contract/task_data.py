@@ -24,6 +24,13 @@ def _resolution(value: str) -> str:
     return value
 
 
+def _even(value: str) -> str:
+    """H.264 keeps colour at half the resolution; the variants without that are not generally shown by players."""
+    if any(side % 2 for side in size_of(value)):
+        raise ValueError("Both sides of a video's resolution must be even, such as 1280x720")
+    return value
+
+
 def _duration(value: Any) -> Any:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not number or not 1 <= value <= 30:
@@ -32,6 +39,7 @@ def _duration(value: Any) -> Any:
 
 
 Resolution = Annotated[str, AfterValidator(_resolution)]
+VideoResolution = Annotated[Resolution, AfterValidator(_even)]
 Duration = Annotated[float, BeforeValidator(_duration)]
 Text = Annotated[str, Field(max_length=20_000)]
 Source = Annotated[str, Field(max_length=2_000_000)]
@@ -60,7 +68,7 @@ class GenerateVideo(TaskData):
     character_positions: list[dict[str, Any]] = Field(default=[], max_length=64)
     duration: Duration = 7
     fps: int = Field(default=24, ge=1, le=60)
-    resolution: Resolution = "1280x720"
+    resolution: VideoResolution = "1280x720"
     seed: int | None = Field(default=None, ge=0, lt=2**63)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 from PIL import Image
 
 from genfleet.contract.task_data import GenerateVideo, size_of
-from genfleet.errors import PermanentError
 from genfleet_workers.engines.base import Job, Product, Report
 from genfleet_workers.engines.encoder import Encoder, Format
 from genfleet_workers.engines.inputs import MODEL, arguments, joined, seed_of
@@ -27,11 +26,7 @@ _MOST_FIGURES = 5
 
 
 class VideoEngine:
-    """Makes an H.264 MP4 of exactly `round(duration * fps)` frames (TS-080, TS-082).
-
-    Both sides of the resolution must be even: H.264 stores colour at half the resolution, and players do not
-    generally show the variants that would avoid it.
-    """
+    """Makes an H.264 MP4 of exactly `round(duration * fps)` frames (TS-080, TS-082)."""
 
     def __init__(self, sources: PictureSources) -> None:
         self._sources = sources
@@ -40,8 +35,6 @@ class VideoEngine:
         """Open the storyboard, film it, encode. Pictures that cannot be opened are named in `metadata.warnings`."""
         data, warnings = arguments(job, GenerateVideo), list[str]()
         size = size_of(data.resolution)
-        if size[0] % 2 or size[1] % 2:
-            raise PermanentError(f"task_data.resolution: both sides of a video must be even, not {data.resolution}")
         frames = max(round(data.duration * data.fps), 1)
         report(0.0, "opening_storyboard")
         form = Format(bounded(*size, _MOST_PIXELS), size, data.fps)

@@ -119,7 +119,8 @@ def mix(first: Plane | Colour, second: Plane | Colour, share: Plane | float) -> 
     weight = np.asarray(share, dtype=np.float32)
     if weight.ndim == 2:
         weight = weight[:, :, None]
-    mixed: Plane = start + (end - start) * weight
+    mixed: Plane = (end - start) * weight
+    mixed += start
     return mixed
 
 
@@ -144,7 +145,8 @@ def resized(plane: Plane, size: tuple[int, int]) -> Plane:
 def picture(colours: Plane) -> Image.Image:
     """A Pillow picture of colours 0..1. A fixed dither hides the steps of eight bits in dark skies."""
     height, width = colours.shape[:2]
-    dither = np.random.default_rng(0).random((height, width, 1), dtype=np.float32)
+    pattern = np.random.default_rng(0).random((128, 128, 1), dtype=np.float32)
+    dither = np.tile(pattern, (height // 128 + 1, width // 128 + 1, 1))[:height, :width]
     return Image.fromarray(np.clip(colours * 255 + dither, 0, 255).astype(np.uint8))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageChops, ImageFilter
 
-from genfleet_workers.engines.procedural.canvas import Canvas, Plane, resized
+from genfleet_workers.engines.procedural.canvas import Canvas, Plane, distance, resized
 from genfleet_workers.engines.procedural.choices import Mood
 from genfleet_workers.engines.procedural.scene import Scene
 
@@ -46,9 +46,10 @@ def prepare(scene: Scene, size: tuple[int, int], *, moving: bool) -> Finish:
 
 
 def _corners(scene: Scene, canvas: Canvas) -> Plane:
-    far = np.hypot(canvas.u / canvas.half, (canvas.v - 0.5) / 0.5)
+    far = distance(canvas.u / canvas.half, (canvas.v - 0.5) / 0.5)
     depth = {Mood.NOIR: 0.62, Mood.GRIM: 0.55, Mood.NEON: 0.5}.get(scene.mood, 0.34)
-    dark: Plane = 1 - depth * np.clip((far - 0.55) / 0.95, 0, 1) ** 1.6
+    outward = np.clip((far - 0.55) / 0.95, 0, 1)
+    dark: Plane = 1 - depth * outward * np.sqrt(outward)
     return dark
 
 

@@ -30,12 +30,6 @@ def light_position(scene: Scene, canvas: Canvas) -> tuple[float, float]:
     return across * canvas.half, down
 
 
-def distance_to_light(scene: Scene, canvas: Canvas) -> Plane:
-    """How far each place of the paper is from sun or moon."""
-    u, v = light_position(scene, canvas)
-    return distance(canvas.u - u, canvas.v - v)
-
-
 def _gradient(scene: Scene, canvas: Canvas) -> Plane:
     colours = scene.colours
     height = np.clip(canvas.v / scene.horizon, 0, 1)
@@ -44,15 +38,23 @@ def _gradient(scene: Scene, canvas: Canvas) -> Plane:
 
 
 def _body(scene: Scene, canvas: Canvas) -> Plane:
-    far = distance_to_light(scene, canvas)
+    """Sun or moon, and the halo that the air gives it."""
     night = scene.hour is Hour.NIGHT
-    radius = 0.062 if night else 0.05
-    edge = 1.5 / canvas.frame_height
-    disc = step(radius + edge, radius - edge, far) if not night else _moon(scene, canvas, far, radius, edge)
-    reach = 1.0 if scene.weather is Weather.CLEAR else 1.35
-    halo = 0.42 * np.exp(-((far / (0.34 * reach)) ** 1.2)) + 0.45 * np.exp(-far / (0.07 * reach))
-    lit = disc[:, :, None] * rgb(blend(scene.colours.light, (1.0, 1.0, 1.0), 0.0 if night else 0.6))
-    return lit + (halo * (0.75 if night else 1.0))[:, :, None] * rgb(scene.colours.light)
+    radius, edge = 0.062 if night else 0.05, 1.5 / canvas.frame_height
+    light_u, light_v = light_position(scene, canvas)
+    far = distance(canvas.u - light_u, canvas.v - light_v)
+    disc = _moon(scene, canvas, far, radius, edge) if night else step(radius + edge, radius - edge, far)
+    white = blend(scene.colours.light, (1.0, 1.0, 1.0), 0.0 if night else 0.6)
+    halo = resized(_halo(scene, canvas), canvas.size) * (0.75 if night else 1.0)
+    return disc[:, :, None] * rgb(white) + halo[:, :, None] * rgb(scene.colours.light)
+
+
+def _halo(scene: Scene, canvas: Canvas) -> Plane:
+    """Coarse. Wider in air that is not clear."""
+    (light_u, light_v), (u, v) = light_position(scene, canvas), canvas.coarse
+    far = distance(u - light_u, v - light_v) / (1.0 if scene.weather is Weather.CLEAR else 1.35)
+    halo: Plane = 0.42 * np.exp(-((far / 0.34) ** 1.2)) + 0.45 * np.exp(-far / 0.07)
+    return halo
 
 
 def _moon(scene: Scene, canvas: Canvas, far: Plane, radius: float, edge: float) -> Plane:
