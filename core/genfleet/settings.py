@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -46,14 +47,23 @@ class ProgramSettings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            raise ConfigurationError(explain(error)) from error
+            raise ConfigurationError(cls.explain(error)) from error
 
+    @classmethod
+    def explain(cls, error: ValidationError) -> str:
+        """One line for each fault: the variable, and what is wrong with it. Never the value, which may be secret."""
+        lines = []
+        for fault in error.errors(include_input=False, include_url=False):
+            name = cls._variable(str(fault["loc"][0])) if fault["loc"] else "settings"
+            lines.append(f"{name}: {fault['msg'].removeprefix('Value error, ')}")
+        return "\n".join(lines)
 
-def explain(error: ValidationError) -> str:
-    """One line for each fault: the variable, and what is wrong with it. Never the value, which may be secret."""
-    lines = []
-    for fault in error.errors(include_input=False, include_url=False):
-        name = str(fault["loc"][0]) if fault["loc"] else "settings"
-        variable = name if name.isupper() else f"GENFLEET_{name.upper()}"
-        lines.append(f"{variable}: {fault['msg'].removeprefix('Value error, ')}")
-    return "\n".join(lines)
+    @classmethod
+    def _variable(cls, name: str) -> str:
+        """The variable that a fault is about: of several names for a field, the one that is set."""
+        for field in cls.model_fields.values():
+            alias = field.validation_alias
+            names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
+            if name in names:
+                return next((known for known in names if known in os.environ), name)
+        return f"GENFLEET_{name.upper()}"

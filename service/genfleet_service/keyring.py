@@ -46,6 +46,15 @@ def new_key(name: str, secret: str = "") -> NewKey:
     return NewKey(key_id, shown, orjson.dumps({"name": name, "sha256": digest(shown).hex()}))
 
 
+def _stored_digest(key_id: str, entry: bytes) -> bytes | None:
+    """None for an entry that is not one of ours; it must not lock everyone else out."""
+    try:
+        return bytes.fromhex(orjson.loads(entry)["sha256"])
+    except (ValueError, KeyError, TypeError):
+        log.warning("key_entry_unreadable", key_id=key_id)
+        return None
+
+
 class KeyRing:
     """The digests of every valid key: those of the settings, and those in Redis."""
 
@@ -63,7 +72,7 @@ class KeyRing:
     async def refresh(self, store: AsyncStore) -> None:
         """Read the stored keys. Raises StoreUnavailable; the keys that are known stay valid."""
         entries = await store.run(steps.api_keys())
-        self._stored = tuple(bytes.fromhex(orjson.loads(entry)["sha256"]) for entry in entries.values())
+        self._stored = tuple(filter(None, (_stored_digest(key_id, entry) for key_id, entry in entries.items())))
 
     async def follow(self, store: AsyncStore) -> None:
         """Refresh for as long as the program runs."""

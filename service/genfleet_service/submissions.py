@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -100,9 +101,14 @@ def _type_faults(sent: dict[str, Any]) -> dict[str, str]:
 
 def _callback_faults(sent: dict[str, Any], *, allow_http: bool) -> dict[str, str]:
     url = sent.get("callback_url")
-    allowed = ("https://", "http://") if allow_http else "https://"
-    if isinstance(url, str) and not url.startswith(allowed):
-        return {"callback_url": "Callback URL must begin with https://"}
+    if not isinstance(url, str):
+        return {}
+    try:
+        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
+    except ValueError:
+        scheme, host = "", None
+    if scheme not in (("https", "http") if allow_http else ("https",)) or not host:
+        return {"callback_url": "Callback URL must begin with https:// and name a host"}
     return {}
 
 

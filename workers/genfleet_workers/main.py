@@ -9,7 +9,6 @@ from pydantic import ValidationError
 
 from genfleet import logs
 from genfleet.errors import ConfigurationError
-from genfleet.settings import explain
 from genfleet_workers.app import run_worker
 from genfleet_workers.settings import WorkerSettings
 
@@ -35,7 +34,7 @@ def _settings() -> WorkerSettings:
     try:
         return WorkerSettings(**given)
     except ValidationError as error:
-        raise ConfigurationError(explain(error)) from error
+        raise ConfigurationError(WorkerSettings.explain(error)) from error
 
 
 if __name__ == "__main__":

@@ -12,13 +12,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-RESOLUTION = re.compile(r"^(\d{2,4})x(\d{2,4})$")
+RESOLUTION = re.compile(r"(\d{2,4})x(\d{2,4})")
 SMALLEST, LARGEST = 16, 4096
 """Bounds of each side of a picture or video, in pixels."""
 
 
 def _resolution(value: str) -> str:
-    match = RESOLUTION.match(value)
+    match = RESOLUTION.fullmatch(value)
     if not match or not all(SMALLEST <= int(side) <= LARGEST for side in match.groups()):
         raise ValueError(f"Resolution must be <width>x<height>, each side {SMALLEST} to {LARGEST}, such as 1024x1024")
     return value
@@ -55,7 +55,7 @@ def size_of(resolution: str) -> tuple[int, int]:
 class TaskData(BaseModel):
     """Base of all: unlisted keys are kept, nothing is coerced from another type."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
 
 class GenerateVideo(TaskData):

@@ -6,6 +6,7 @@ Every error of the connection becomes `StoreUnavailable`: whoever asked knows th
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
@@ -27,6 +28,9 @@ ANSWER_WITHIN = 3.0
 """Seconds that Redis has for an answer. A link that is half open is noticed then, not after a minute."""
 CONNECT_WITHIN = 2.0
 """Seconds for a connection to be made."""
+
+_REFUSED = re.compile(r"(^|: -)(LOADING|OOM|READONLY|MISCONF|MASTERDOWN|NOREPLICAS|BUSY) ")
+"""How Redis says that it cannot do anything just now. Before version 7 a script's refusal is quoted inside another."""
 
 
 def _options(url: str) -> dict[str, Any]:
@@ -57,8 +61,7 @@ def _unavailable(error: Exception) -> StoreUnavailable:
 
 def _is_ours(error: RedisError) -> bool:
     """Whether the command was wrong, rather than Redis away, loading, out of memory or read-only."""
-    words = ("LOADING", "OOM", "READONLY", "MISCONF", "MASTERDOWN", "NOREPLICAS", "BUSY")
-    return isinstance(error, ResponseError) and not str(error).startswith(words)
+    return isinstance(error, ResponseError) and not _REFUSED.search(str(error))
 
 
 class SyncStore:

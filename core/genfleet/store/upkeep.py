@@ -41,6 +41,8 @@ async def keep_up(store: AsyncStore, who: str) -> None:
                 _tell(dict(zip(CHORES, await store.run_all(list(CHORES.values())), strict=True)))
         except StoreUnavailable as error:
             log.warning("chores_wait", reason=str(error))
+        except Exception:
+            log.exception("chores_failed")  # the next round may do better; without chores, what is lost stays lost
         await asyncio.sleep(PERIOD.total_seconds())
 
 

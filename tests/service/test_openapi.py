@@ -1,0 +1,121 @@
+"""The document that describes the API, which monitoring compares and clients are made from."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import httpx
+import pytest
+
+ROUTES = {
+    ("get", "/health"),
+    ("get", "/api/v1/health"),
+    ("post", "/api/v1/tasks/submit"),
+    ("get", "/api/v1/tasks/{task_id}/status"),
+    ("get", "/api/v1/tasks/{task_id}"),
+    ("delete", "/api/v1/tasks/{task_id}"),
+    ("delete", "/api/v1/tasks/{task_id}/cancel"),
+    ("post", "/api/v1/tasks/{task_id}/retry"),
+    ("get", "/api/v1/tasks/metrics"),
+    ("get", "/api/v1/tasks/health"),
+    ("get", "/api/v1/projects/{project_id}/tasks"),
+    ("get", "/api/v1/queues"),
+    ("get", "/api/v1/workers"),
+}
+
+
+@pytest.fixture
+def document(api: httpx.Client) -> dict[str, Any]:
+    """The document as anybody gets it: without a key."""
+    answer = httpx.get(api.base_url.join("/openapi.json"), trust_env=False)
+    assert answer.status_code == 200
+    return cast(dict[str, Any], answer.json())
+
+
+def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """What the document says of each method of each path."""
+    return {(method, path): said for path, methods in document["paths"].items() for method, said in methods.items()}
+
+
+def test_every_path_is_listed(document: dict[str, Any]) -> None:
+    """TS-175, TS-004: the document is open, and lists every expected path with its method, and nothing else."""
+    assert operations(document).keys() == ROUTES
+
+
+def test_what_is_listed_is_really_there(api: httpx.Client, document: dict[str, Any]) -> None:
+    """TS-175: no listed path is answered with "there is nothing", and none with "not this method"."""
+    for method, path in operations(document):
+        answer = api.request(method, path.format(task_id="abc123", project_id="p"))
+        assert answer.status_code != 405, path
+        assert answer.json().get("error") != "not_found", path
+
+
+def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
+    """TS-175: clients name their functions after them."""
+    names = [said["operationId"] for said in operations(document).values()]
+    assert len(set(names)) == len(ROUTES)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "statuses"),
+    [
+        pytest.param("post", "/api/v1/tasks/submit", {"200", "400", "401", "413", "503"}, id="submit"),
+        pytest.param("get", "/api/v1/tasks/{task_id}/status", {"200", "401", "404", "503"}, id="status"),
+        pytest.param("delete", "/api/v1/tasks/{task_id}", {"200", "400", "401", "404", "503"}, id="cancel"),
+        pytest.param("post", "/api/v1/tasks/{task_id}/retry", {"200", "400", "401", "404", "503"}, id="retry"),
+        pytest.param("get", "/api/v1/projects/{project_id}/tasks", {"200", "400", "401", "503"}, id="list"),
+    ],
+)
+def test_errors_are_documented(document: dict[str, Any], method: str, path: str, statuses: set[str]) -> None:
+    """TS-175, TS-144 to TS-147: each route names its errors, all of one shape, and no 422, which nobody gets."""
+    responses = operations(document)[method, path]["responses"]
+    assert responses.keys() == statuses
+    for status in statuses - {"200"}:
+        schema = responses[status]["content"]["application/json"]["schema"]
+        assert schema == {"$ref": "#/components/schemas/ErrorBody"}
+
+
+def test_the_body_of_a_submission_is_described(document: dict[str, Any]) -> None:
+    """TS-009, TS-010, TS-017: six fields, three of them required, and the eight types by name."""
+    body = operations(document)["post", "/api/v1/tasks/submit"]["requestBody"]
+    assert body["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Submission"}
+    schema = document["components"]["schemas"]["Submission"]
+    assert list(schema["properties"]) == [
+        "project_id",
+        "task_type",
+        "task_data",
+        "priority",
+        "callback_url",
+        "metadata",
+    ]
+    assert schema["required"] == ["project_id", "task_type", "task_data"]
+    assert len(schema["properties"]["task_type"]["enum"]) == 8
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    """TS-175: generators of clients stop at a reference that leads nowhere."""
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert references(document) <= known
+
+
+def references(part: object) -> set[str]:
+    """Every `$ref` in a part of the document."""
+    if isinstance(part, list):
+        return set().union(*map(references, part))
+    if isinstance(part, dict):
+        own = {part["$ref"]} if isinstance(part.get("$ref"), str) else set()
+        return own.union(*map(references, part.values()))
+    return set()
+
+
+def test_the_key_is_described(document: dict[str, Any]) -> None:
+    """TS-003: generated clients know which header to send."""
+    assert document["components"]["securitySchemes"] == {
+        "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}
+    }
+
+
+def test_there_is_a_page_for_people(api: httpx.Client) -> None:
+    """TS-175: `/docs` is where the messages of unknown paths point to, so it is there, without a key."""
+    answer = httpx.get(api.base_url.join("/docs"), trust_env=False)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
