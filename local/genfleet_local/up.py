@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ import httpx
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from genfleet.contract.queue import GenerationQueue
 from genfleet.errors import ConfigurationError
@@ -84,12 +86,15 @@ async def up(options: Options, console: Console) -> None:
         store = AsyncStore(redis.url)
         stack.push_async_callback(store.close)
         fleet = Fleet(queues, store, ProcessLauncher(options.home, environment))
-        console.print(f"[green]✓[/] fleet controller: {len(queues)} queues, no workers until there is work")
+        _done(console, f"fleet controller of {', '.join(queue.spec.queue for queue in queues)}")
         stack.push_async_callback(_stop_fleet, fleet, console)
-        options.home.announce(options.url, environment["API_KEY"])
+        api_key = environment["API_KEY"].split(",")[0].strip()
+        options.home.announce(options.url, api_key)
         stack.callback(options.home.withdraw)
-        console.print(_welcome(options, environment["API_KEY"]))
-        await _until_stopped(stop, fleet, store, {"Redis": redis.running, "the API": lambda: api.poll() is None})
+        _welcome(console, options, api_key)
+        logs = options.home.logs
+        parts = {logs / "redis.log": redis.running, logs / "api.log": lambda: api.poll() is None}
+        await _until_stopped(stop, fleet, store, parts)
 
 
 def _check_port(options: Options) -> None:
@@ -117,17 +122,18 @@ def _environment(options: Options, redis_url: str) -> dict[str, str]:
     home = options.home
     inherited = {name: value for name, value in os.environ.items() if name not in ("CELERY_BROKER_URL", "REDIS_URL")}
     return {
+        # What suits one machine, unless the surrounding environment says otherwise.
+        "GENFLEET_REMOTE_CONTROL": "true",
+        "GENFLEET_ALLOW_HTTP_CALLBACKS": "true",
+        "GENFLEET_DRAIN_SECONDS": f"{HAND_BACK_S:g}",
         **inherited,
         "REDIS_URL": redis_url,
-        "API_KEY": os.environ.get("API_KEY") or home.api_key(),
+        "API_KEY": home.api_keys(),
         "GENFLEET_HOST": options.host,
         "PORT": str(options.port),
         "GENFLEET_MEDIA_DIR": str(home.media),
         "GENFLEET_MEDIA_URL": f"{options.url}/media",
         "GENFLEET_SCRATCH_DIR": str(home.scratch),
-        "GENFLEET_REMOTE_CONTROL": "true",
-        "GENFLEET_ALLOW_HTTP_CALLBACKS": "true",
-        "GENFLEET_DRAIN_SECONDS": f"{HAND_BACK_S:g}",
         "PYTHONUNBUFFERED": "1",
     }
 
@@ -135,14 +141,14 @@ def _environment(options: Options, redis_url: str) -> dict[str, str]:
 @asynccontextmanager
 async def _redis(home: Home, console: Console) -> AsyncIterator[RedisServer]:
     server = RedisServer(home)
-    with console.status("starting Redis"):
-        await server.start(dict(os.environ))
-    console.print(f"[green]✓[/] Redis ({server.program.name}, append-only file in {home.redis})")
     try:
+        with console.status("starting Redis"):
+            await server.start(dict(os.environ))
+        _done(console, f"Redis ({server.program.name}, append-only file in {home.redis})")
         yield server
     finally:
         await server.stop()
-        console.print("[green]✓[/] Redis stopped, its data is on disk")
+        _done(console, "Redis stopped, its data is on disk")
 
 
 @asynccontextmanager
@@ -154,12 +160,12 @@ async def _api(
     try:
         with console.status("starting the API"):
             await _wait_for_api(options, process, log)
-        console.print(f"[green]✓[/] API on {options.url}")
+        _done(console, f"API on {options.url}")
         yield process
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait)
-        console.print("[green]✓[/] API stopped")
+        _done(console, "API stopped")
 
 
 async def _wait_for_api(options: Options, process: subprocess.Popen[bytes], log: Path) -> None:
@@ -182,7 +188,7 @@ async def _answers(client: httpx.AsyncClient, url: str) -> bool:
 
 
 async def _until_stopped(
-    stop: asyncio.Event, fleet: Fleet, store: AsyncStore, parts: dict[str, Callable[[], bool]]
+    stop: asyncio.Event, fleet: Fleet, store: AsyncStore, parts: dict[Path, Callable[[], bool]]
 ) -> None:
     """Run the fleet until ctrl-C, or until a part is gone. Raises ConfigurationError for the latter."""
     work: list[Awaitable[object]] = [fleet.run(), keep_up(store, "fleet"), stop.wait(), _part_gone(parts)]
@@ -197,29 +203,49 @@ async def _until_stopped(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _part_gone(parts: dict[str, Callable[[], bool]]) -> None:
+async def _part_gone(parts: dict[Path, Callable[[], bool]]) -> None:
+    """Ends when a part, known by its log, has ended. Raises ConfigurationError."""
     while True:
-        for name, is_there in parts.items():
+        for log, is_there in parts.items():
             if not is_there():
-                raise ConfigurationError(f"{name} has ended unexpectedly; its log says why")
+                raise ConfigurationError(f"{log.stem} has ended by itself; the end of {log}:\n{processes.tail(log)}")
         await asyncio.sleep(0.5)
 
 
 async def _stop_fleet(fleet: Fleet, console: Console) -> None:
     with console.status("stopping: workers finish or hand back what they run"):
         await fleet.stop(STOP_WITHIN_S)
-    console.print("[green]✓[/] workers stopped")
+    _done(console, "workers stopped")
 
 
-def _welcome(options: Options, api_key: str) -> Panel:
-    """What a newcomer needs: where it is, the key, and three commands to try."""
-    command = "genfleet" if shutil.which("genfleet") else str(Path(sys.executable).parent / "genfleet")
+def _done(console: Console, what: str) -> None:
+    console.print(Text("✓ ", style="green") + Text(what, style="default"), soft_wrap=True)
+
+
+def _welcome(console: Console, options: Options, api_key: str) -> None:
+    """What a newcomer needs: where it is, the key, and commands to try, each on a line of its own to be copied."""
     table = Table.grid(padding=(0, 2))
-    table.add_row("API", options.url)
-    table.add_row("API key", api_key)
-    table.add_row("Data", str(options.home.folder))
-    table.add_row("", "")
-    table.add_row("Try", f"""{command} submit generate_image --data '{{"prompt":"rainy neon city"}}' --wait""")
-    table.add_row("", f"{command} submit --file examples/generate_video.json --wait")
-    table.add_row("", f"{command} queues --watch")
-    return Panel(table, title="genfleet is up", subtitle="ctrl-C stops it", border_style="green", expand=False)
+    for name, value in (("API", options.url), ("API key", api_key), ("Data", str(options.home.folder))):
+        table.add_row(name, Text(value, overflow="fold"))
+    console.print(Panel(table, title="genfleet is up", subtitle="ctrl-C stops it", border_style="green", expand=False))
+    console.print(f"In another terminal{', in this folder' if _is_found_here(options) else ''}:")
+    for line in _to_try(options):
+        console.print(Text(f"  {line}"), soft_wrap=True)
+
+
+def _to_try(options: Options) -> list[str]:
+    command = "genfleet" if shutil.which("genfleet") else str(Path(sys.executable).parent / "genfleet")
+    setting = [] if _is_found_here(options) else [f"export GENFLEET_DATA={shlex.quote(str(options.home.folder))}"]
+    picture = f"""{command} submit generate_image --data '{{"prompt":"rainy neon city"}}' --wait"""
+    video = Path("examples/generate_video.json")
+    return [
+        *setting,
+        picture,
+        *([f"{command} submit --file {video} --wait"] if video.exists() else []),
+        f"{command} queues --watch",
+    ]
+
+
+def _is_found_here(options: Options) -> bool:
+    """Whether the command line finds this installation without being told, when it is called in this folder."""
+    return options.home.folder == Path.cwd() / ".genfleet"

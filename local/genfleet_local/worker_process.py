@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 
 from genfleet.scaling.observation import Phase, WorkerView
@@ -39,3 +42,8 @@ class WorkerProcess:
         if not self.stopped and self.process.poll() is None:
             self.stopped = True
             self.process.terminate()
+
+    def kill(self) -> None:
+        """End it here and now, with the processes that run its tasks: each worker is a session of its own."""
+        with suppress(ProcessLookupError, PermissionError):  # nobody is left of it; macOS says so in its own way
+            os.killpg(self.process.pid, signal.SIGKILL)

@@ -1,7 +1,8 @@
 """Engines that do what a test's `task_data` says. Real engines plug in the same way: GENFLEET_ENGINES=module:function.
 
-seconds   how long to work         fail      name of the error to raise then
-die       SIGKILL oneself          stubborn  go on working when told to stop
+- seconds: how long to work; later: how long in each attempt after the first, if that differs
+- fail: the name of the error to raise then; die: SIGKILL oneself
+- stubborn: go on when told to stop; marks: a file that is told of each start, stop and end
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Acting:
         # Each attempt leaves a mark, so that a test can count what really started and ended.
         _mark(says, f"start {job.task_id} {job.token} {os.getpid()}")
         try:
-            _work(float(says.get("seconds", 0)), report)
+            _work(_seconds(says, job.token), report)
         except SoftTimeLimitExceeded:
             _mark(says, f"stop {job.task_id} {job.token}")
             if says.get("stubborn"):
@@ -46,6 +47,11 @@ class Acting:
         file = job.folder / "made.txt"
         file.write_text(job.task_id)
         return Product(file, {"duration": 1.0})
+
+
+def _seconds(says: dict[str, Any], token: int) -> float:
+    first = float(says.get("seconds", 0))
+    return first if token == 1 else float(says.get("later", first))
 
 
 def _work(seconds: float, report: Report) -> None:

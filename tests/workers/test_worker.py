@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -244,35 +243,37 @@ def _next_beat(store: SyncStore):  # type: ignore[no-untyped-def]  # QueueSeen o
 def test_a_worker_lost_in_mid_task_costs_seconds(site: Site, store: SyncStore, tmp_path: Path) -> None:
     """A killed worker's task is completed by another within 15 s, with one result and one count."""
     marks = tmp_path / "marks"
-    task_id = submitted(store, seconds=1.5, marks=str(marks))
+    task_id = submitted(store, seconds=600, later=0.5, marks=str(marks))
     with site.worker(name="one") as first:
         wait_for("it runs", lambda: in_step(store, task_id))
         with site.worker(name="two"):
-            assert record(store, task_id).worker == "one@test", "the task ended before the second worker was up"
             os.kill(first.pid, signal.SIGKILL)
-            killed = time.monotonic()
             task = settled(store, task_id, within=15)
 
     assert task.state is State.COMPLETED
     assert task.worker == "two@test"
-    assert time.monotonic() - killed < 15
     assert marks.read_text().count(f"end {task_id}") == 1
     assert site.redis.client.hget(key("counters"), "completed_tasks") == b"1"
 
 
 def test_a_paused_worker_comes_back_to_a_closed_door(site: Site, store: SyncStore) -> None:
-    """A worker that was stopped past its lease: what it still comes up with is refused."""
-    task_id = submitted(store, seconds=3)
+    """A worker that was stopped past its lease: its process is killed, or what it comes up with is refused."""
+    task_id = submitted(store, seconds=600, later=0)
     with site.worker(name="zombie") as zombie:
         wait_for("it runs", lambda: in_step(store, task_id))
         os.killpg(zombie.pid, signal.SIGSTOP)
         with site.worker(name="two"):
-            task = settled(store, task_id, within=30)
+            task = settled(store, task_id, within=40)
             os.killpg(zombie.pid, signal.SIGCONT)
             log = site.folder / "zombie.log"
-            wait_for("the zombie's outcome is refused", lambda: "accepted=False" in log.read_text())
+            wait_for("the zombie's attempt ends", lambda: _is_over(log.read_text()), within=20)
     assert task.worker == "two@test"
     assert record(store, task_id).result == task.result
+
+
+def _is_over(log: str) -> bool:
+    """Whether it hears of its loss first by its beat, or by its next report."""
+    return "SIGKILL" in log or "accepted=False" in log
 
 
 def test_a_redis_that_restarts_costs_a_worker_nothing(site: Site, store: SyncStore) -> None:

@@ -20,7 +20,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 2.0
 
 
 class ApiError(Exception):
-    """The service refused, or could not be reached (then `status` is 0)."""
+    """The service refused, or could not be reached, or is none of ours (then `status` is 0)."""
 
     def __init__(self, status: int, body: dict[str, Any]) -> None:
         super().__init__(body.get("message") or body.get("detail") or f"HTTP {status}")
@@ -86,9 +86,10 @@ class Client:
             yield status
             if status["status"] in FINAL:
                 return
-            if deadline is not None and time.monotonic() >= deadline:
+            left = deadline - time.monotonic() if deadline is not None else pause
+            if left <= 0:
                 raise TimeoutError(f"Task timeout after {timeout:g} seconds")
-            time.sleep(pause)
+            time.sleep(min(pause, left))
             pause = min(pause * 1.3, LONGEST_PAUSE_S)
 
     def _call(self, method: str, path: str, **more: Any) -> dict[str, Any]:
@@ -97,11 +98,24 @@ class Client:
         except httpx.TransportError as error:
             message = f"{self._url} cannot be reached ({error}); is the service up? `genfleet up` starts one here"
             raise ApiError(0, {"error": "unreachable", "message": message}) from error
-        try:
-            body = response.json()
-        except ValueError:
-            body = {"error": "http_error", "message": f"{method} {path}: HTTP {response.status_code}, and no JSON"}
-        if response.is_error:
+        body = _object(response)
+        if body is None:
+            raise ApiError(0, {"error": "not_genfleet", "message": self._is_something_else(method, path, response)})
+        if not response.is_success:
             raise ApiError(response.status_code, body)
-        answer: dict[str, Any] = body
-        return answer
+        return body
+
+    def _is_something_else(self, method: str, path: str, response: httpx.Response) -> str:
+        return (
+            f"{self._url} does not answer as genfleet does ({method} {path}: HTTP {response.status_code}, and no JSON "
+            "object); is GENFLEET_URL the address of the API?"
+        )
+
+
+def _object(response: httpx.Response) -> dict[str, Any] | None:
+    """The JSON object that was answered. None: it was something else."""
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None

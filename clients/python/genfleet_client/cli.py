@@ -2,6 +2,7 @@
 
 Exit status, for scripts: 0 done · 1 the task failed · 2 the request was wrong · 3 the task was cancelled ·
 4 the service cannot be reached or is unavailable · 5 the key was refused · 6 there is no such task · 7 it took too long.
+1, 3 and 7 come from waiting for a task; an interrupt (ctrl-C) is 130, as in a shell.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from genfleet_client.watch import watch
 app = typer.Typer(
     name="genfleet",
     help="Submit generation work, follow it, and watch the fleet that runs it.",
-    epilog="Exit status: 0 done, 1 the task failed, 2 wrong request, 3 cancelled, 4 service unavailable, "
-    "5 key refused, 6 no such task, 7 timeout.",
+    epilog="Exit status: 0 done, 2 wrong request, 4 service unavailable, 5 key refused, 6 no such task; "
+    "after --wait also 1 the task failed, 3 it was cancelled, 7 it took too long.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
 )
 
-TASK_FAILED, WRONG, TASK_CANCELLED, UNAVAILABLE, REFUSED, NOT_FOUND, TOO_LONG = 1, 2, 3, 4, 5, 6, 7
+TASK_FAILED, WRONG, TASK_CANCELLED, UNAVAILABLE, REFUSED, NOT_FOUND, TOO_LONG, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
 _OF_STATUS = {401: REFUSED, 403: REFUSED, 404: NOT_FOUND}
 _OF_STATE = {"completed": 0, "failed": TASK_FAILED, "cancelled": TASK_CANCELLED}
 REFRESH_S = 0.5
@@ -43,7 +44,7 @@ REFRESH_S = 0.5
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, for scripts.")]
 TaskId = Annotated[str, typer.Argument(help="Id of the task.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Follow the task until it has ended.")]
-Timeout = Annotated[float | None, typer.Option(help="Stop waiting after so many seconds; the task goes on.")]
+Timeout = Annotated[float | None, typer.Option(min=0, help="Wait, but so many seconds at most; the task goes on.")]
 
 console = Console(stderr=True)
 out = Console()
@@ -53,14 +54,22 @@ out = Console()
 def _client() -> Iterator[Client]:
     """A client; refusals become a message and an exit status."""
     try:
-        with Client(Connection.find()) as client:
+        connection = Connection.find()
+    except ValueError as error:
+        raise _wrong(str(error)) from None
+    try:
+        with Client(connection) as client:
             yield client
     except ApiError as error:
         show.error(console, str(error), error.body.get("details") or {})
-        if error.status == 401:
+        if error.status in (401, 403):
             console.print("  set GENFLEET_API_KEY, or run where `genfleet up` keeps its .genfleet folder")
-        unavailable = error.status == 0 or error.status >= 500
-        raise typer.Exit(UNAVAILABLE if unavailable else _OF_STATUS.get(error.status, WRONG)) from None
+        raise typer.Exit(UNAVAILABLE if _may_pass(error) else _OF_STATUS.get(error.status, WRONG)) from None
+
+
+def _may_pass(error: ApiError) -> bool:
+    """Whether the service was to blame, and the same request may be answered later."""
+    return error.status == 0 or error.status >= 500
 
 
 def _wrong(message: str) -> typer.Exit:
@@ -71,33 +80,43 @@ def _wrong(message: str) -> typer.Exit:
 @app.command()
 def submit(
     task_type: Annotated[str | None, typer.Argument(help="Such as generate_image. Not needed with --file.")] = None,
-    data: Annotated[str, typer.Option("--data", "-d", help="task_data: JSON, @FILE, or @- for stdin.")] = "{}",
-    file: Annotated[Path | None, typer.Option("--file", "-f", help="A whole request body as documented.")] = None,
-    project: Annotated[str, typer.Option("--project", "-p", help="Project that the task belongs to.")] = "default",
-    priority: Annotated[int, typer.Option(help="1 high, 2 normal, 3 low.")] = 2,
+    data: Annotated[str | None, typer.Option("--data", "-d", help="task_data: JSON, @FILE, or @- for stdin.")] = None,
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", help="A whole request body, - for stdin; other options change it.")
+    ] = None,
+    project: Annotated[
+        str | None, typer.Option("--project", "-p", help="Project that the task belongs to.", show_default="default")
+    ] = None,
+    priority: Annotated[int | None, typer.Option(help="1 high, 2 normal, 3 low.", show_default="2")] = None,
     callback_url: Annotated[str | None, typer.Option(help="Where to POST the outcome.")] = None,
-    metadata: Annotated[str | None, typer.Option(help="JSON object, passed through.")] = None,
+    metadata: Annotated[str | None, typer.Option(help="JSON object (or @FILE), passed through.")] = None,
     wait: Wait = False,
     timeout: Timeout = None,
     json_: AsJson = False,
 ) -> None:
-    """Submit a task."""
+    """Submit a task: a type and its data, or a whole request from a file."""
     if file is None and task_type is None:
         raise _wrong("Which task? Give its type, such as `genfleet submit generate_image`, or a whole body with --file")
-    body = _document(f"@{file}", "--file") if file else {"project_id": project, "task_type": task_type}
-    if file is None:
-        body |= {"task_data": _document(data, "--data"), "priority": priority, "callback_url": callback_url}
-        body |= {"metadata": _document(metadata, "--metadata")} if metadata else {}
+    given = {
+        "task_type": task_type,
+        "project_id": project,
+        "task_data": _document(data, "--data") if data is not None else None,
+        "priority": priority,
+        "callback_url": callback_url,
+        "metadata": _document(metadata, "--metadata") if metadata is not None else None,
+    }
+    body = _document(f"@{file}", "--file") if file else {"project_id": "default", "task_data": {}}
+    body |= {name: value for name, value in given.items() if value is not None}
     with _client() as client:
         answer = client.submit(body)
-        if wait:
+        if wait or timeout is not None:
             if not json_:
                 console.print(f"task {answer['task_id']}", highlight=False)
             _follow(client, answer["task_id"], timeout, json_=json_)
-        elif json_:
-            show.as_json(answer)
-        else:
-            out.print(show.task(answer))
+    if json_:
+        show.as_json(answer)
+    else:
+        show.task(out, answer)
 
 
 def _document(text: str, option: str) -> Any:
@@ -106,29 +125,41 @@ def _document(text: str, option: str) -> Any:
         if text.startswith("@"):
             text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text()
         document = json.loads(text)
+        json.dumps(document, ensure_ascii=False, allow_nan=False).encode()  # Python reads more than JSON can say
     except OSError as error:
         raise _wrong(f"{option}: cannot read {text[1:]}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _wrong(f"{option}: not valid JSON: {error}") from None
     if not isinstance(document, dict):
         raise _wrong(f'{option}: must be a JSON object, such as \'{{"prompt": "a red fox"}}\'')
     return document
 
 
-def _follow(client: Client, task_id: str, timeout: float | None, *, json_: bool) -> None:
+def _follow(client: Client, task_id: str, timeout: float | None, *, json_: bool, full: bool = False) -> None:
+    """Wait for the end of a task, show it, and exit with a status that says which."""
     try:
         status = watch(client, task_id, timeout, console)
     except TimeoutError as error:
         show.error(console, f"{error}; the task goes on: genfleet status {task_id}", {})
         raise typer.Exit(TOO_LONG) from None
     except KeyboardInterrupt:
-        console.print(f"the task goes on: genfleet status {task_id} --wait, or genfleet cancel {task_id}")
-        raise typer.Exit(130) from None
+        _goes_on(task_id)
+        raise typer.Exit(INTERRUPTED) from None
+    except ApiError as error:
+        if _may_pass(error):
+            _goes_on(task_id)
+        raise
+    answer = client.task(task_id) if full else status
     if json_:
-        show.as_json(status)
+        show.as_json(answer)
     else:
-        out.print(show.task(status))
+        show.task(out, answer)
     raise typer.Exit(_OF_STATE[status["status"]])
+
+
+def _goes_on(task_id: str) -> None:
+    words = f"the task goes on: genfleet status {task_id} --wait, or genfleet cancel {task_id}"
+    console.print(words, highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
@@ -136,28 +167,30 @@ def status(
     task_id: TaskId,
     wait: Wait = False,
     timeout: Timeout = None,
-    full: Annotated[bool, typer.Option("--full", help="Everything that is kept of it.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show all that is kept of it: its data, traceback, …")] = False,
     json_: AsJson = False,
 ) -> None:
-    """Show how a task is."""
+    """Show the state, progress and result of a task."""
     with _client() as client:
-        if wait:
-            _follow(client, task_id, timeout, json_=json_)
+        if wait or timeout is not None:
+            _follow(client, task_id, timeout, json_=json_, full=full)
         answer = client.task(task_id) if full else client.status(task_id)
     if json_:
         show.as_json(answer)
     else:
-        out.print(show.task(answer))
+        show.task(out, answer)
 
 
 @app.command()
 def ls(
     project: Annotated[str, typer.Argument(help="Project whose tasks to list.")] = "default",
-    status: Annotated[str | None, typer.Option(help="Only tasks in this state.")] = None,
+    status: Annotated[str | None, typer.Option(help=f"Only tasks in this state: {', '.join(show.COLOURS)}.")] = None,
     task_type: Annotated[str | None, typer.Option("--type", help="Only tasks of this type.")] = None,
-    since: Annotated[str | None, typer.Option(help="Only tasks created after this time (ISO 8601).")] = None,
-    page: Annotated[int, typer.Option(min=1)] = 1,
-    limit: Annotated[int, typer.Option(min=1, max=100)] = 20,
+    since: Annotated[
+        str | None, typer.Option(help="Only tasks created after this time, such as 2026-01-31T10:00:00Z.")
+    ] = None,
+    page: Annotated[int, typer.Option(min=1, help="Which page of the list.")] = 1,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Tasks on a page.")] = 20,
     json_: AsJson = False,
 ) -> None:
     """List a project's tasks, newest first."""
@@ -167,7 +200,7 @@ def ls(
     if json_:
         show.as_json(answer)
     else:
-        out.print(show.tasks(answer))
+        show.tasks(out, answer, project)
 
 
 @app.command()
@@ -178,7 +211,7 @@ def cancel(task_id: TaskId, json_: AsJson = False) -> None:
     if json_:
         show.as_json(answer)
     else:
-        out.print(answer["message"])
+        out.print(answer["message"], highlight=False, markup=False)
 
 
 @app.command()
@@ -186,12 +219,14 @@ def retry(task_id: TaskId, wait: Wait = False, timeout: Timeout = None, json_: A
     """Submit a failed or cancelled task again, under a new id."""
     with _client() as client:
         answer = client.retry(task_id)
-        if wait:
+        if wait or timeout is not None:
+            if not json_:
+                console.print(f"task {answer['new_task_id']}", highlight=False)
             _follow(client, answer["new_task_id"], timeout, json_=json_)
     if json_:
         show.as_json(answer)
     else:
-        out.print(show.task(answer))
+        show.task(out, answer)
 
 
 @app.command()
@@ -199,7 +234,9 @@ def queues(
     follow: Annotated[bool, typer.Option("--watch", "-w", help="Keep showing it, until ctrl-C.")] = False,
     json_: AsJson = False,
 ) -> None:
-    """Show what waits and runs, the workers wanted and ready, and the reason of the last decision."""
+    """Show what waits and runs, the workers (ready/wanted of at most), and why."""
+    if follow and json_:
+        raise _wrong("--json prints one picture: leave out --watch, and call it again for the next")
     with _client() as client:
         rows = client.queues()
         if json_:
@@ -211,13 +248,27 @@ def queues(
 
 
 def _live(client: Client, rows: list[dict[str, Any]]) -> None:
+    """On a terminal one picture that moves, elsewhere a picture for each change."""
     try:
+        if not out.is_terminal:
+            _in_turn(client, rows)
         with Live(show.queues(rows), console=out, auto_refresh=False) as live:
             while True:
                 time.sleep(REFRESH_S)
                 live.update(show.queues(client.queues()), refresh=True)
     except KeyboardInterrupt:
         return
+
+
+def _in_turn(client: Client, rows: list[dict[str, Any]]) -> None:
+    shown: list[dict[str, Any]] = []
+    while True:
+        if rows != shown:
+            out.print(show.queues(rows), "")
+            sys.stdout.flush()
+        shown = rows
+        time.sleep(REFRESH_S)
+        rows = client.queues()
 
 
 def _print_version(wanted: bool) -> None:
@@ -239,7 +290,13 @@ def _add_installed_commands(arguments: list[str]) -> None:
     """Commands of other packages, such as `up` of the local extra. Loaded only when asked for: it takes a moment."""
     for command in entry_points(group="genfleet.commands"):
         if not arguments or arguments[0] in (command.name, "--help"):
-            app.command(command.name)(command.load())
+            try:
+                app.command(command.name)(command.load())
+            except ImportError as error:
+                if arguments[:1] == [command.name]:
+                    remedy = "pip install 'genfleet[local]'"
+                    show.error(console, f"genfleet {command.name} needs more than is installed ({error}): {remedy}", {})
+                    raise SystemExit(WRONG) from None
 
 
 def main() -> None:

@@ -21,28 +21,36 @@ class Connection:
 
     @classmethod
     def find(cls) -> Connection:
-        """The environment first; then the `.genfleet` folder here, in a folder above, or in the home folder."""
-        local = _local() or {}
+        """The environment first; then the `.genfleet` folder here, in a folder above, or in the home folder.
+
+        The key of a local installation is for its own address: it is never sent to another one. Raises ValueError.
+        """
+        local, url, key = _local(), _first(_URL_NAMES), _first(_KEY_NAMES)
+        if url and not url.startswith(("http://", "https://")):
+            raise ValueError(f"GENFLEET_URL: '{url}' must begin with http:// or https://, such as {DEFAULT_URL}")
+        if not key and url in (None, local.get("url")):
+            key = local.get("api_key")
         return cls(
-            url=_first(_URL_NAMES) or local.get("url") or DEFAULT_URL,
-            api_key=_first(_KEY_NAMES) or local.get("api_key") or "",
+            url=url or local.get("url") or DEFAULT_URL,
+            api_key=(key or "").split(",")[0].strip(),  # API_KEY may hold several: it is the service's variable, too
         )
 
 
 def _first(names: tuple[str, ...]) -> str | None:
-    return next((os.environ[name] for name in names if os.environ.get(name)), None)
+    return next((os.environ[name].strip() for name in names if os.environ.get(name, "").strip()), None)
 
 
-def _local() -> dict[str, str] | None:
-    """What `genfleet up` left for us."""
+def _local() -> dict[str, str]:
+    """What `genfleet up` left for us; empty if there is none."""
     here = Path.cwd()
     folders = [folder / ".genfleet" for folder in (here, *here.parents, Path.home())]
-    if "GENFLEET_DATA" in os.environ:
+    if os.environ.get("GENFLEET_DATA"):
         folders.insert(0, Path(os.environ["GENFLEET_DATA"]))
     for folder in folders:
         try:
-            found: dict[str, str] = json.loads((folder / "client.json").read_text())
+            found = json.loads((folder / "client.json").read_text())
         except (OSError, ValueError):
             continue
-        return found
-    return None
+        if isinstance(found, dict):
+            return found
+    return {}

@@ -1,12 +1,13 @@
-"""How things look on a terminal."""
+"""How things look on a terminal of 80 columns. What people copy (ids, addresses) is never cut or broken."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +18,8 @@ COLOURS = {
     "failed": "red",
     "cancelled": "magenta",
 }
+AT_WORK = ("waiting", "running", "retrying")
+WORKERS = ("wanted", "starting", "ready", "draining")
 
 
 def as_json(content: object) -> None:
@@ -29,67 +32,116 @@ def state(word: str) -> Text:
     return Text(word, style=COLOURS.get(word, ""))
 
 
-def task(status: Mapping[str, Any]) -> RenderableType:
-    """One task, the fields that say something."""
-    table = Table.grid(padding=(0, 2))
-    for name, value in status.items():
-        if value in (None, {}, []):
+def task(console: Console, status: Mapping[str, Any]) -> None:
+    """One task, the fields that say something. Each is one line, however long: the terminal wraps it."""
+    rows = list(_rows(status))
+    width = max(len(name) for name, _ in rows) + 2
+    for name, value in rows:
+        below = value.replace("\n", "\n" + " " * width)
+        shown = state(below) if name == "status" else Text(below)
+        console.print(Text(f"{name:{width}}" if below else name, style="dim") + shown, soft_wrap=True)
+
+
+def _rows(fields: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values; objects become names without a value, and what is in them follows below."""
+    for name, value in fields.items():
+        if value in (None, "", {}, []):
             continue
-        shown = state(value) if name == "status" else _value(value)
-        table.add_row(Text(name, style="dim"), shown)
-    return table
+        if isinstance(value, dict):
+            yield indent + name, ""
+            yield from _rows(value, indent + "  ")
+        else:
+            yield indent + name, value.rstrip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _value(value: object) -> Text:
-    return Text(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-
-
-def tasks(page: Mapping[str, Any]) -> RenderableType:
-    """A list of tasks."""
-    table = Table("task", "type", "status", "created", "result", box=None, header_style="dim")
-    for row in page["tasks"]:
-        table.add_row(
-            row["task_id"], row["task_type"], state(row["status"]), row["created_at"], row["result_url"] or ""
-        )
+def tasks(console: Console, page: Mapping[str, Any], project: str) -> None:
+    """A project's list of tasks, with their results where the terminal is wide enough."""
     numbers = page["pagination"]
-    table.caption = f"page {numbers['page']} of {numbers['total_pages']}, {numbers['total']} tasks"
+    if page["tasks"]:
+        table = _tasks(page["tasks"], results=True)
+        wide = console.measure(table, options=console.options.update(width=10_000)).maximum
+        console.print(table if wide <= console.width else _tasks(page["tasks"], results=False))
+    console.print(Text(_whereabouts(numbers, project), style="dim"), soft_wrap=True)
+
+
+def _tasks(rows: Sequence[Mapping[str, Any]], *, results: bool) -> Table:
+    table = Table(box=None, header_style="dim", pad_edge=False)
+    table.add_column("task", no_wrap=True)
+    table.add_column("type", overflow="ellipsis")
+    table.add_column("status", no_wrap=True)
+    table.add_column("created", no_wrap=True)
+    if results:
+        table.add_column("result", no_wrap=True)
+    for row in rows:
+        cells = [Text(row["task_id"]), Text(row["task_type"]), state(row["status"]), Text(_moment(row["created_at"]))]
+        table.add_row(*cells, *([Text(row["result_url"] or "")] if results else []))
     return table
 
 
-def queues(rows: Iterable[Mapping[str, Any]]) -> RenderableType:
-    """What every queue and its fleet are doing, and why."""
-    table = Table(
-        "queue", "waiting", "running", "retrying", "oldest", "workers", "reason", box=None, header_style="dim"
-    )
+def _moment(timestamp: str) -> str:
+    """In the time zone of this machine, short: a task lives for a day."""
+    return datetime.fromisoformat(timestamp).astimezone().strftime("%d %b %H:%M")
+
+
+def _whereabouts(numbers: Mapping[str, int], project: str) -> str:
+    """How many there are, and how to see more."""
+    page, pages, total = numbers["page"], numbers["total_pages"], numbers["total"]
+    if total == 0:
+        return f"no such tasks in project {project}"
+    count = "1 task" if total == 1 else f"{total} tasks"
+    if pages == 1 and page == 1:
+        return count
+    more = f"; more with --page {page + 1}" if page < pages else ""
+    return f"page {page} of {pages}, {count}{more}"
+
+
+def queues(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """What every queue and its fleet are doing, and below the table why, for those that do anything."""
+    table = Table("queue", box=None, header_style="dim", pad_edge=False)
+    for name in (*AT_WORK, "oldest"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("workers", no_wrap=True)
+    table.add_column("reason", no_wrap=True)
+    notes = Table.grid(padding=(0, 2, 0, 0))
     for row in rows:
-        fleet = row["fleet"]
-        busy = row["waiting"] or row["running"]
         oldest = row["oldest_wait_seconds"]
         table.add_row(
-            Text(row["queue"], style="bold" if busy else ""),
-            Text(str(row["waiting"]), style="yellow" if row["waiting"] else "dim"),
-            Text(str(row["running"]), style="cyan" if row["running"] else "dim"),
-            Text(str(row["retrying"]), style="red" if row["retrying"] else "dim"),
-            f"{oldest} s" if oldest is not None else "",
-            _workers(row, fleet),
-            Text(f"{fleet['reason']}: {fleet['explanation']}" if fleet else "no fleet controller reports on it"),
+            Text(row["queue"], style="bold" if row["waiting"] or row["running"] else ""),
+            _count(row["waiting"], "yellow"),
+            _count(row["running"], "cyan"),
+            _count(row["retrying"], "red"),
+            Text(f"{oldest} s" if oldest is not None else ""),
+            _workers(row),
+            Text(row["fleet"]["reason"]) if row["fleet"] else Text("no controller", style="dim"),
         )
-    return table
+        if row["fleet"] and not _is_idle(row):
+            notes.add_row(Text(row["queue"], style="bold"), _explanation(row["fleet"]))
+    return Group(table, "", notes) if notes.row_count else table
 
 
-def _workers(row: Mapping[str, Any], fleet: Mapping[str, Any] | None) -> Text:
-    """Ready of wanted, and what is on its way."""
-    if fleet is None:
-        return Text(f"{row['workers']}")
-    text = Text(f"{fleet['ready']}/{fleet['wanted']} of {fleet['maximum']}")
-    for phase in ("starting", "draining"):
-        if fleet[phase]:
-            text.append(f"  {fleet[phase]} {phase}", style="yellow")
-    return text
+def _count(number: int, style: str) -> Text:
+    return Text(str(number), style=style if number else "dim")
+
+
+def _workers(row: Mapping[str, Any]) -> Text:
+    """Ready, of those wanted, of those allowed."""
+    fleet = row["fleet"]
+    return Text(f"{fleet['ready']}/{fleet['wanted']} of {fleet['maximum']}" if fleet else str(row["workers"]))
+
+
+def _is_idle(row: Mapping[str, Any]) -> bool:
+    return not any(row[name] for name in AT_WORK) and not any(row["fleet"][name] for name in WORKERS)
+
+
+def _explanation(fleet: Mapping[str, Any]) -> Text:
+    """The decision in a sentence, after who comes and who goes."""
+    moving = [f"{fleet[phase]} {phase}" for phase in ("starting", "draining") if fleet[phase]]
+    return Text("".join(f"{part}. " for part in moving), style="yellow") + Text(fleet["explanation"], style="default")
 
 
 def error(console: Console, message: str, details: Mapping[str, str]) -> None:
-    """What went wrong, and each field that is to blame."""
-    console.print(Text("error: ", style="red") + Text(message), soft_wrap=True)
+    """What went wrong, and each field that is to blame. Words are wrapped for people, and left alone in a log."""
+    whole = not console.is_terminal
+    console.print(Text("error: ", style="red") + Text(message, style="default"), soft_wrap=whole)
     for field, fault in details.items():
-        console.print(Text(f"  {field}: ", style="bold") + Text(fault), soft_wrap=True)
+        console.print(Text(f"  {field}: ", style="bold") + Text(fault, style="not bold"), soft_wrap=whole)

@@ -7,7 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from genfleet_client.api import Client
+from genfleet_client.api import FINAL, Client
 
 
 def watch(client: Client, task_id: str, timeout: float | None, console: Console) -> dict[str, Any]:
@@ -18,7 +18,7 @@ def watch(client: Client, task_id: str, timeout: float | None, console: Console)
 def _with_bar(client: Client, task_id: str, timeout: float | None, console: Console) -> dict[str, Any]:
     columns = (
         SpinnerColumn(finished_text=" "),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
@@ -37,7 +37,7 @@ def _with_lines(client: Client, task_id: str, timeout: float | None, console: Co
     for status in client.follow(task_id, timeout):
         line = describe(status)
         if line != shown:
-            console.print(line, highlight=False)
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         shown = line
     return status
 
@@ -46,6 +46,6 @@ def describe(status: dict[str, Any]) -> str:
     """What a task is doing, in a few words."""
     if status["status"] == "queued" and status["next_attempt_at"]:
         return f"attempt {status['attempt']} of {status['max_attempts']} at {status['next_attempt_at']}"
-    step = str(status["current_step"] or "").replace("_", " ")
-    words = [status["status"], step if step != status["status"] else ""]
-    return ": ".join(filter(None, words))
+    if status["status"] in FINAL or not status["current_step"]:
+        return str(status["status"])
+    return f"{status['status']}: {status['current_step'].replace('_', ' ')}"
