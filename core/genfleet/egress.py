@@ -95,6 +95,7 @@ def fetch(
 ) -> bytes:
     """The body of a public URL: at most `limit_bytes`, complete within `timeout` seconds, answered with status 200.
 
+    Looking up the name is not counted: the resolver of the system has limits of its own, and cannot be interrupted.
     Raises `EgressRefused` or another `PermanentError` where another attempt would give the same, `TransientError`
     where it might not.
     """

@@ -1,12 +1,13 @@
-"""What can go wrong, as types. Who raises them and who catches them:
+"""What can go wrong, as types."""
 
-GenfleetError
-├── ConfigurationError        refused at start: a setting or a queue resource that cannot work (caught in each main)
-├── StoreUnavailable          Redis did not answer; nothing is known, nothing was half done (API: 503; fleet: hold)
-└── TaskError                 raised by engines, caught by the worker, which settles the task
-├── TransientError        worth another attempt: a connection, a timeout, a resource that will be free again
-└── PermanentError        another attempt gives the same answer: bad input, no permission, not found
-"""
+# Who raises them, and who catches them:
+#
+#   GenfleetError
+#   ├── ConfigurationError     refused at start: a setting or resource that cannot work (caught in each main)
+#   ├── StoreUnavailable       Redis did not answer; nothing is known, nothing was half done (API: 503; fleet: hold)
+#   └── TaskError              raised by engines, caught by the worker, which settles the task
+#       ├── TransientError     worth another attempt: a connection, a timeout, a resource that will be free again
+#       └── PermanentError     another attempt gives the same answer: bad input, no permission, not found
 
 from __future__ import annotations
 

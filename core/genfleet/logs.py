@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import structlog
 
 _SECRET_NAMES = re.compile(r"(api[-_]?key|authorization|password|secret)", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(\w+://[^:/@\s]*):[^@/\s]+@")
+_URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]{1,20}://[^:/@\s]{0,100}):\S{1,500}@")
 
 
 def set_up(program: str, *, level: str, style: str, to: TextIO = sys.stderr) -> None:
@@ -34,6 +34,7 @@ def set_up(program: str, *, level: str, style: str, to: TextIO = sys.stderr) -> 
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
+            redact,
             render,
         ],
     )

@@ -88,7 +88,8 @@ class QueueFleet:
         """Match the beats with our processes."""
         beats = {beat.id: beat for beat in seen.workers}
         for worker in self.workers:
-            worker.seen = beats.get(worker.id, worker.seen)
+            if worker.id in beats:
+                worker.heard(beats[worker.id])
 
 
 class Fleet:
@@ -143,6 +144,10 @@ class Fleet:
             self._bury(fleet)
             if queue_seen:
                 fleet.meet(queue_seen)
+                self._end_hung(fleet)
+            else:
+                for worker in fleet.workers:
+                    worker.wait_on()
             observation = fleet.observation(queue_seen, now)
             decision = decide(fleet.policy, observation, fleet.memory)
             fleet.memory = decision.memory
@@ -211,6 +216,14 @@ class Fleet:
         if time.monotonic() >= fleet.not_before:
             for _ in range(missing):
                 fleet.workers.append(self._launcher.launch(fleet.resource, next(self._numbers)))
+
+    @staticmethod
+    def _end_hung(fleet: QueueFleet) -> None:
+        """One that neither starts, beats nor ends holds a place that another could use."""
+        for worker in fleet.workers:
+            if worker.hung:
+                log.warning("worker_hung", queue=fleet.name, worker=worker.id)
+                worker.kill()
 
     def _bury(self, fleet: QueueFleet) -> None:
         """Forget processes that ended. One that died before it was ready makes us wait, ever longer."""

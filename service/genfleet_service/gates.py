@@ -47,7 +47,7 @@ class KeyGate:
             return True
         for name, value in scope["headers"]:
             if name == b"x-api-key":
-                return self._keys.accepts(value.decode("latin-1"))
+                return self._keys.accepts(value)
         return path == _HEALTH and not self._health_needs_key
 
 

@@ -25,9 +25,9 @@ REFRESH_S = 5.0
 """A key that is made or taken away counts everywhere this soon."""
 
 
-def digest(key: str) -> bytes:
+def digest(key: bytes) -> bytes:
     """What is kept of a key."""
-    return hashlib.sha256(key.encode()).digest()
+    return hashlib.sha256(key).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ def new_key(name: str, secret: str = "") -> NewKey:
     """Make a key, or an entry for a key that exists."""
     key_id = secrets.token_hex(6)
     shown = secret or f"gf_{key_id}_{secrets.token_urlsafe(32)}"
-    return NewKey(key_id, shown, orjson.dumps({"name": name, "sha256": digest(shown).hex()}))
+    return NewKey(key_id, shown, orjson.dumps({"name": name, "sha256": digest(shown.encode()).hex()}))
 
 
 def _stored_digest(key_id: str, entry: bytes) -> bytes | None:
@@ -59,10 +59,10 @@ class KeyRing:
     """The digests of every valid key: those of the settings, and those in Redis."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._fixed = tuple(digest(key) for key in keys)
+        self._fixed = tuple(digest(key.encode()) for key in keys)
         self._stored: tuple[bytes, ...] = ()
 
-    def accepts(self, key: str) -> bool:
+    def accepts(self, key: bytes) -> bool:
         """Whether this is one of ours. Takes as long for any key: every digest is compared."""
         asked, found = digest(key), False
         for known in (*self._fixed, *self._stored):
@@ -81,4 +81,6 @@ class KeyRing:
                 await self.refresh(store)
             except StoreUnavailable as error:
                 log.warning("keys_not_refreshed", reason=str(error))
+            except Exception:
+                log.exception("keys_not_refreshed")  # those that are known stay valid, and the next round may do better
             await asyncio.sleep(REFRESH_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 
 import pytest
@@ -199,3 +200,47 @@ def test_what_was_accepted_survives_a_killed_redis(store: SyncStore, redis_serve
     assert record(store, "a").state is State.QUEUED
     assert queue_seen(store).waiting == 1
     assert store.run(steps.claim("a", "1", "w", "a.1")).verdict == "run"
+
+
+def test_tasks_that_come_back_together_keep_their_order(store: SyncStore, redis_server: Redis) -> None:
+    """The one that has waited longest is next, and those that are in line already are not taken for lost."""
+    store.run(steps.reap(QUEUES))
+    for number, name in enumerate("abcd"):
+        running(store, name)
+        redis_server.client.zadd(key("leases", "gpu_medium"), {name: number + 1})
+    redis_server.client.delete(LIST)  # their workers took the messages
+    assert store.run(steps.reap(QUEUES)) == 4
+
+    order = [json.loads(message)["headers"]["id"] for message in redis_server.client.lrange(LIST, 0, -1)]
+    assert order[::-1] == ["a", "b", "c", "d"]
+
+
+def test_out_of_order_is_not_lost(store: SyncStore, redis_server: Redis) -> None:
+    """Whatever the order of a list: a task whose message is in it gets no second one."""
+    for name in "abcd":
+        submitted(store, name)
+        redis_server.client.hset(key("task", name), "pushed", 1)
+    messages = redis_server.client.lrange(LIST, 0, -1)
+    redis_server.client.delete(LIST)
+    redis_server.client.rpush(LIST, *reversed(messages))
+
+    assert store.run(steps.recover(QUEUES)) == 0
+    assert redis_server.client.llen(LIST) == 4
+
+
+def test_one_broken_record_does_not_keep_others_from_their_chores(store: SyncStore, redis_server: Redis) -> None:
+    """What cannot be read is set aside with its reason; the chores of all others are done in the same round."""
+    store.run(steps.reap(QUEUES))
+    for name in ("broken", "whole"):
+        submitted(store, name)
+        redis_server.client.hset(key("task", name), "pushed", 1)
+    redis_server.client.delete(LIST, key("task", "broken"))
+    redis_server.client.set(key("task", "broken"), "not a hash")
+
+    assert store.run(steps.recover(QUEUES)) == 1
+
+    assert store.run(steps.claim("whole", "1", "w", "n")).verdict == "run"
+    assert redis_server.client.zscore(key("quarantine"), "broken") is not None
+    (letter,) = redis_server.client.lrange(key("dead_letters"), 0, -1)
+    assert isinstance(letter, bytes)
+    assert "WRONGTYPE" in json.loads(letter)["reason"]

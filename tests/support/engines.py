@@ -2,6 +2,7 @@
 
 - seconds: how long to work; later: how long in each attempt after the first, if that differs
 - fail: the name of the error to raise then; die: SIGKILL oneself
+- silent: how long to sleep first, in one go and without a word
 - stubborn: go on when told to stop; marks: a file that is told of each start, stop and end
 """
 
@@ -32,6 +33,7 @@ class Acting:
         # Each attempt leaves a mark, so that a test can count what really started and ended.
         _mark(says, f"start {job.task_id} {job.token} {os.getpid()}")
         try:
+            time.sleep(float(says.get("silent", 0)))
             _work(_seconds(says, job.token), report)
         except SoftTimeLimitExceeded:
             _mark(says, f"stop {job.task_id} {job.token}")

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 from celery import Celery
 
-from genfleet.contract.keys import PRIORITY_STEPS, key
+from genfleet.contract.keys import PRIORITY_STEPS, broker_list, key
 from genfleet.contract.states import State
 from genfleet.store import steps
 from genfleet.store.client import SyncStore
@@ -17,6 +18,8 @@ from genfleet.store.records import TaskRecord
 from tests.support.servers import Site
 from tests.support.tasks import queue_seen, record, submitted
 from tests.support.waiting import wait_for
+
+LIST = broker_list("gpu_medium", 2)
 
 
 def settled(store: SyncStore, task_id: str, *, within: float = 15) -> TaskRecord:
@@ -346,3 +349,79 @@ def test_a_redis_that_hangs_while_a_task_is_claimed_costs_nothing(site: Site, st
 
 def _blocked_pop(site: Site) -> bool:
     return any(client["cmd"] == "brpop" for client in site.redis.client.client_list())
+
+
+def test_a_silent_engine_is_stopped_as_well(site: Site, store: SyncStore, tmp_path: Path) -> None:
+    """TS-047, PI-015: SIGTERM itself raises SoftTimeLimitExceeded, again and again, in an engine that reports nothing."""
+    marks = tmp_path / "marks"
+    with site.worker():
+        for number in ("first", "second"):  # in the same process
+            task_id = submitted(store, number, silent=600, marks=str(marks))
+            wait_for("it runs", lambda: marks.exists() and f"start {task_id}" in marks.read_text())  # noqa: B023
+            store.run(steps.cancel(task_id))
+            wait_for("its engine cleans up", lambda: f"stop {task_id}" in marks.read_text())  # noqa: B023
+            wait_for("its place is free", lambda: queue_seen(store).running == 0)
+
+    pids = {line.split()[3] for line in marks.read_text().splitlines() if line.startswith("start")}
+    assert len(pids) == 1
+
+
+def test_a_copy_of_a_message_disturbs_nothing(site: Site, store: SyncStore, tmp_path: Path) -> None:
+    """A worker that gets a second message of a task that it runs drops it, and the first attempt goes on."""
+    marks = tmp_path / "marks"
+    task_id = submitted(store, seconds=3, marks=str(marks))
+    (message,) = site.redis.client.lrange(LIST, 0, -1)
+    with site.worker(concurrency=2):
+        wait_for("it runs", lambda: in_step(store, task_id))
+        site.redis.client.lpush(LIST, message)
+        wait_for("the copy is dropped", lambda: "message_dropped" in (site.folder / "worker.log").read_text())
+        task = settled(store, task_id)
+
+    assert (task.state, marks.read_text().count("start")) == (State.COMPLETED, 1)
+
+
+def test_a_cut_connection_starts_nothing_twice(site: Site, store: SyncStore, tmp_path: Path) -> None:
+    """kombu delivers again what runs here after a reconnect: that is dropped, and nothing is claimed beyond the places."""
+    marks = tmp_path / "marks"
+    first = submitted(store, seconds=4, marks=str(marks))
+    with site.worker(concurrency=2):
+        wait_for("it runs", lambda: in_step(store, first))
+        (consumer,) = [client for client in site.redis.client.client_list() if client["cmd"] == "brpop"]
+        site.redis.client.client_kill(consumer["addr"])
+        others = [submitted(store, seconds=1, marks=str(marks)) for _ in range(3)]
+        most = 0
+        while not record(store, first).finished_ms:
+            most = max(most, queue_seen(store).running)
+        for task_id in (first, *others):
+            assert settled(store, task_id, within=20).state is State.COMPLETED
+
+    assert marks.read_text().count("start") == 4
+    assert most == 2
+
+
+def test_an_outage_shorter_than_a_lease_costs_nobody(site: Site, store: SyncStore) -> None:
+    """Redis away for 6 seconds: the leases run out meanwhile, and still no worker is taken for lost."""
+    task_id = submitted(store, seconds=12)
+    with site.worker():
+        wait_for("it runs", lambda: in_step(store, task_id))
+        assert site.redis.process is not None
+        site.redis.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        wait_for("six seconds pass", lambda: time.monotonic() - began > 6, within=8)
+        site.redis.process.send_signal(signal.SIGCONT)
+        assert settled(store, task_id, within=30).state is State.COMPLETED
+
+    assert site.redis.client.hget(key("counters"), "lost_workers") is None
+
+
+def test_another_producers_late_message_is_not_run(site: Site, store: SyncStore) -> None:
+    """A message that has expired, by its producer's own wish, is dropped as Celery does; one with a shadow is run."""
+    producer = Celery("old", broker=site.redis.url, set_as_current=False)
+    producer.conf.broker_transport_options = {"priority_steps": list(PRIORITY_STEPS)}
+    with site.worker():
+        producer.send_task("generate_image", task_id="too-late", queue="gpu_medium", expires=-60)
+        producer.send_task("generate_image", task_id="shadowed", queue="gpu_medium", shadow="nice name")
+        wait_for("the other one is adopted", lambda: store.run(steps.task("shadowed")))
+        assert settled(store, "shadowed").state is State.COMPLETED
+
+    assert store.run(steps.task("too-late")) is None

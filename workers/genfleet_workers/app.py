@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from celery import Celery, Task, signals
+from celery import Celery, Task, bootsteps, signals
 from kombu import Exchange, Queue
 from kombu.utils.imports import symbol_by_name
 
@@ -15,7 +15,7 @@ from genfleet.contract import keys
 from genfleet.contract.task_types import TASK_TYPES, TaskType, broker_queues
 from genfleet.store.client import ANSWER_WITHIN, CONNECT_WITHIN, SyncStore
 from genfleet_workers.artifacts import Artifacts
-from genfleet_workers.attempt import Stop, Workbench
+from genfleet_workers.attempt import Workbench
 from genfleet_workers.beat import Beat
 from genfleet_workers.claims import Claims
 from genfleet_workers.engines.base import Engine
@@ -99,19 +99,38 @@ def _configuration(settings: WorkerSettings) -> dict[str, Any]:
     }
 
 
+class KeepPlaces(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+    """After a reconnect: what runs here still has its place.
+
+    When its connection is lost, Celery takes every place for free, and would claim more tasks than it can run.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, parent: Any) -> None:
+        """The consumer is about to take messages, for the first time or again."""
+        for _ in range(len(parent.app.claims.holdings)):
+            parent.controller.semaphore.acquire(_nothing)
+
+
+def _nothing() -> None:
+    """What is done with a place that is taken already."""
+
+
 def run_worker(settings: WorkerSettings) -> int:
     """Be a worker until told to stop. The exit status."""
     app = create_app(settings)
     store = SyncStore(settings.redis_url)
     beat = Beat(settings, store, Machine())
     app.claims = Claims(store, beat.holdings, settings.worker_id)
+    app.steps["consumer"].add(KeepPlaces)
     _connect_signals(app, settings, beat)
     quiet = not settings.remote_control
     worker = app.Worker(
         hostname=settings.worker_id,
         pool="prefork",
         without_gossip=quiet,
-        without_mingle=quiet,
+        without_mingle=True,  # it waits a second for answers that matter to Celery's own revoke alone
         without_heartbeat=quiet,
     )
     worker.start()
@@ -151,14 +170,11 @@ def _touch(file: Path) -> None:
 
 def _equip(app: Celery, settings: WorkerSettings) -> None:
     """A new child process: its own connection, its own engines."""
-    stop = Stop()
-    stop.install()
     app.workbench = Workbench(
         store=SyncStore(settings.redis_url),
         engines=_engines(settings),
         artifacts=Artifacts(settings.media_dir, settings.media_url),
         scratch=settings.scratch_dir,
-        stop=stop,
     )
 
 

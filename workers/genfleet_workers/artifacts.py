@@ -22,17 +22,21 @@ class Artifacts:
     folder: Path
     url: str
 
-    def publish(self, lease: Lease, product: Product) -> dict[str, Any]:
-        """Move the file into place and describe it (TS-082). Its name holds the token, so no two attempts share one."""
+    def publish(self, lease: Lease, product: Product) -> tuple[dict[str, Any], Path]:
+        """Move the file into place; the `result` that describes it (TS-082), and where it is.
+
+        Its name holds the token, so no two attempts share one.
+        """
         name = _name(lease.task_id)
         place = Path(name[:2]) / f"{name}-{lease.token}{product.file.suffix}"
         size = product.file.stat().st_size
         self._move(product.file, self.folder / place)
-        return {
+        result = {
             "media_url": f"{self.url.rstrip('/')}/{place.as_posix()}",
             "payload_media_id": hashlib.sha256(place.name.encode()).hexdigest()[:24],
             "metadata": {**product.metadata, "file_size": size},
         }
+        return result, self.folder / place
 
     @staticmethod
     def _move(file: Path, target: Path) -> None:

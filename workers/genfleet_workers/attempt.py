@@ -52,6 +52,8 @@ class Done:
     """The engine made it."""
 
     result: Mapping[str, Any]
+    file: Path
+    """Where it was published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,29 +81,34 @@ class GivenUp:
 Outcome = Done | Again | Failed | GivenUp
 
 
-class Stop:
-    """Turns SIGTERM into `Stopped`, but only while an engine runs: a settlement is not to be cut in two."""
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """While this holds, SIGTERM raises `Stopped` right here.
 
-    def __init__(self) -> None:
-        self._may_stop = False
+    Installed for each attempt: billiard puts its own handler in place after every set-up of a process, and its own is
+    right for a process that runs nothing.
+    """
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
-    def install(self) -> None:
-        """Take over SIGTERM in this process."""
-        signal.signal(signal.SIGTERM, self._asked)
 
-    @contextmanager
-    def allowed(self) -> Iterator[None]:
-        """While this holds, SIGTERM raises `Stopped` right here."""
-        self._may_stop = True
-        try:
-            yield
-        finally:
-            self._may_stop = False
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once: the engine is to clean up in peace
+    raise Stopped
 
-    def _asked(self, _number: int, _frame: FrameType | None) -> None:
-        if self._may_stop:
-            self._may_stop = False
-            raise Stopped
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Neither SIGTERM nor the soft limit cut a settlement in two: the work is done. SIGKILL still can."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,6 @@ class Workbench:
     engines: Mapping[str, Engine]
     artifacts: Artifacts
     scratch: Path
-    stop: Stop
 
     def work(self, lease: Lease) -> None:
         """Run the attempt and settle it."""
@@ -121,7 +127,10 @@ class Workbench:
         ):
             began = time.monotonic()
             outcome = self._outcome(lease)
-            accepted = self._settle(lease, outcome)
+            with undisturbed():
+                accepted = self._settle(lease, outcome)
+                if isinstance(outcome, Done) and not accepted:
+                    outcome.file.unlink(missing_ok=True)  # nobody will ever point to it
             seconds = round(time.monotonic() - began, 2)
             log.info("attempt", outcome=type(outcome).__name__, accepted=accepted, seconds=seconds)
 
@@ -129,8 +138,8 @@ class Workbench:
         folder = scratch_folder(self.scratch, lease.task_id, lease.token)
         try:
             folder.mkdir(parents=True)
-            with self.stop.allowed():
-                return Done(self._run(lease, folder))
+            with stoppable():
+                return self._run(lease, folder)
         except Stopped:
             return GivenUp()
         except BaseException as error:  # noqa: BLE001  also SystemExit: the task is settled, whatever was raised
@@ -139,7 +148,7 @@ class Workbench:
             with suppress(SoftTimeLimitExceeded):  # came too late to matter; the parent cleans up what is left
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _run(self, lease: Lease, folder: Path) -> dict[str, Any]:
+    def _run(self, lease: Lease, folder: Path) -> Done:
         engine = self.engines.get(lease.type)
         if engine is None:
             raise PermanentError(f"No engine of this worker can run '{lease.type}'")
@@ -149,7 +158,7 @@ class Workbench:
             raise PermanentError(f"Invalid task data: {error}") from error
         job = Job(lease.task_id, lease.project, data, folder, lease.token)
         product = engine.run(job, Reporter(self.store, lease))
-        return self.artifacts.publish(lease, product)
+        return Done(*self.artifacts.publish(lease, product))
 
     def _settle(self, lease: Lease, outcome: Outcome) -> bool:
         """Tell the store, for as long as it takes: the work is done, and only Redis is missing."""
@@ -159,8 +168,6 @@ class Workbench:
                 return self.store.run(call)
             except StoreUnavailable as error:
                 log.warning("settlement_waits", reason=str(error))
-            except SoftTimeLimitExceeded:
-                continue  # came too late to matter
             time.sleep(pause)
             pause = min(2 * pause, PATIENCE_S)
 
@@ -182,7 +189,7 @@ def judge(lease: Lease, error: BaseException) -> Again | Failed:
 def settlement(lease: Lease, outcome: Outcome) -> Call[bool]:
     """The step that records an outcome."""
     match outcome:
-        case Done(result):
+        case Done(result, _):
             return steps.complete(lease.task_id, lease.token, orjson.dumps(result))
         case Again(after, error, trace):
             return steps.retry_later(lease.task_id, lease.token, after, error, trace)

@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 PERIOD = timedelta(seconds=2)
 """Four beats to a lease."""
+AGAIN = timedelta(seconds=0.5)
+"""After a beat that failed: the leases run."""
 
 
 class Phase(StrEnum):
@@ -76,16 +78,23 @@ class Beat(threading.Thread):
     def run(self) -> None:
         """Beat, do the answer, do chores; wait out an unreachable Redis."""
         while not self._over:
-            try:
-                self._deliver_reports()
-                self._beat()
-                upkeep.do_chores(self._store, self._settings.worker_id)
-            except StoreUnavailable as error:
-                log.warning("beat_missed", reason=str(error))
-            except Exception:
-                log.exception("beat_failed")  # the next one may do better; without beats all work here is lost
-            self._soon.wait(PERIOD.total_seconds())
+            self._soon.wait((PERIOD if self._turn() else AGAIN).total_seconds())
             self._soon.clear()
+
+    def _turn(self) -> bool:
+        """One beat and what comes with it. Whether it went well."""
+        try:
+            self._beat()
+            self._deliver_reports()
+            upkeep.do_chores(self._store, self._settings.worker_id)
+        except StoreUnavailable as error:
+            log.warning("beat_missed", reason=str(error))
+            self._leave_in_time()
+            return False
+        except Exception:
+            log.exception("beat_failed")  # the next one may do better; without beats all work here is lost
+            return False
+        return True
 
     def _beat(self) -> None:
         leases = self.holdings.leases()
@@ -93,14 +102,20 @@ class Beat(threading.Thread):
             steps.renew(self._settings.worker_id, self._settings.queue, self._about(len(leases)), leases)
         )
         now = time.monotonic()
-        for (task_id, _), verdict in zip(leases, answer.verdicts, strict=True):
+        for held, verdict in zip(leases, answer.verdicts, strict=True):
             if verdict == "stop":
-                self.holdings.stop(task_id, now)
+                self.holdings.stop(held, now)
             elif verdict == "lost":
-                self.holdings.kill(task_id)
+                self.holdings.kill(held)
         self._follow(drain=answer.drain)
         if self._stop_by is not None and now >= self._stop_by:
             self._hand_back(leases)
+
+    def _leave_in_time(self) -> None:
+        """Without Redis nothing can be handed back. Past the grace it is left to the leases, and we go all the same."""
+        if self._stop_by is not None and time.monotonic() >= self._stop_by:
+            for held in self.holdings.leases():
+                self.holdings.kill(held)
 
     def _follow(self, *, drain: bool) -> None:
         """Take messages or not, as the fleet controller wants."""
@@ -110,9 +125,9 @@ class Beat(threading.Thread):
             self.soon()
 
     def _hand_back(self, leases: list[tuple[str, int]]) -> None:
-        for task_id, token in leases:
-            self._store.run(steps.hand_back(task_id, token))  # first, so that the child cannot settle what it loses
-            self.holdings.kill(task_id)
+        for held in reversed(leases):  # each becomes next in line, so the first one last
+            self._store.run(steps.hand_back(*held))  # before the kill, so that the child cannot settle what it loses
+            self.holdings.kill(held)
 
     def _deliver_reports(self) -> None:
         for report in self.holdings.reports():

@@ -10,6 +10,7 @@ import orjson
 import structlog
 
 from genfleet.contract.task_types import DEFAULT_PRIORITY, TASK_TYPES
+from genfleet.errors import StoreUnavailable
 from genfleet.store import steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import Lease, NewTask
@@ -26,13 +27,13 @@ class Claims:
     holdings: Holdings
     worker: str
 
-    def claim(self, task_id: str, name: str, headers: Mapping[str, Any], delivery: str) -> Lease | None:
+    def claim(self, task_id: str, name: str, headers: Mapping[str, Any], nonce: str) -> Lease | None:
         """The right to run a message's task, or None: then the message is of no more use.
 
         Raises StoreUnavailable: then nothing is known, and the message goes back to its queue with the connection.
         """
         token = headers.get("token", "")
-        call = steps.claim(task_id, str(token), self.worker, delivery)
+        call = steps.claim(task_id, str(token), self.worker, nonce)
         answer = self.store.run(call)
         if answer.verdict == "unknown" and token == "":
             self.store.run(steps.submit(_adopted(task_id, name, headers)))
@@ -42,6 +43,26 @@ class Claims:
             return None
         self.holdings.take(answer.lease)
         return answer.lease
+
+    def timed_out(self, lease: Lease, seconds: float) -> None:
+        """It ran past its hard limit, and its process is about to be killed (TS-109, PI-016).
+
+        Told at once, before the process hears SIGTERM and hands its task back.
+        """
+        error = f"The hard time limit of {seconds:g} seconds was exceeded"
+        report = steps.fail(lease.task_id, lease.token, error)
+        try:
+            self.store.run(report)
+        except StoreUnavailable:
+            self.holdings.report(report)
+
+    def set_aside(self, task_id: str, name: str, reason: str) -> None:
+        """Keep a message that could not be judged, with its reason, where people find it."""
+        entry = orjson.dumps({"task_id": task_id, "task": name, "worker": self.worker, "reason": reason})
+        try:
+            self.store.run(steps.set_aside(entry))
+        except StoreUnavailable as error:
+            log.warning("not_set_aside", task_id=task_id, reason=str(error))
 
 
 def _adopted(task_id: str, name: str, headers: Mapping[str, Any]) -> NewTask:

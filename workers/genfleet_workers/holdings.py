@@ -17,7 +17,6 @@ from pathlib import Path
 
 import structlog
 
-from genfleet.store import steps
 from genfleet.store.records import Lease
 from genfleet.store.steps import Call
 from genfleet_workers.attempt import scratch_folder
@@ -37,14 +36,14 @@ class Holding:
 
 
 class Holdings:
-    """Every task that this worker runs, by id, and the reports about them that Redis has not had yet."""
+    """Every lease that this worker holds, and the reports about them that Redis has not had yet."""
 
     def __init__(self, scratch: Path, stop_grace_s: float, wake: Callable[[], None]) -> None:
         self._scratch = scratch
         self._stop_grace_s = stop_grace_s
         self._wake = wake
         self._lock = threading.Lock()
-        self._held: dict[str, Holding] = {}
+        self._held: dict[tuple[str, int], Holding] = {}
         self._reports: list[Call[bool]] = []
 
     def __len__(self) -> int:
@@ -53,40 +52,33 @@ class Holdings:
     def take(self, lease: Lease) -> None:
         """A lease was granted."""
         with self._lock:
-            self._held[lease.task_id] = Holding(lease)
+            self._held[_key(lease)] = Holding(lease)
 
-    def started(self, task_id: str, pid: int) -> None:
+    def started(self, lease: Lease, pid: int) -> None:
         """A process has taken it."""
         with self._lock:
-            if task_id in self._held:
-                self._held[task_id].pid = pid
+            if _key(lease) in self._held:
+                self._held[_key(lease)].pid = pid
 
-    def finished(self, task_id: str) -> None:
+    def finished(self, lease: Lease) -> None:
         """Its process is done with it, one way or another."""
         with self._lock:
-            holding = self._held.pop(task_id, None)
-        if holding:
-            shutil.rmtree(scratch_folder(self._scratch, task_id, holding.lease.token), ignore_errors=True)
-
-    def died(self, task_id: str, why: str) -> None:
-        """Its process is gone without a word: killed, crashed, out of memory."""
-        self._report(task_id, lambda lease: steps.lose(task_id, lease.token, why))
-
-    def timed_out(self, task_id: str, seconds: float) -> None:
-        """It ran past its hard limit, and its process is being killed (TS-109, PI-016)."""
-        error = f"The hard time limit of {seconds:g} seconds was exceeded"
-        self._report(task_id, lambda lease: steps.fail(task_id, lease.token, error))
-
-    def _report(self, task_id: str, make: Callable[[Lease], Call[bool]]) -> None:
-        with self._lock:
-            if task_id in self._held:
-                self._reports.append(make(self._held[task_id].lease))
-        self._wake()
+            held = self._held.pop(_key(lease), None)
+        if held:
+            shutil.rmtree(scratch_folder(self._scratch, lease.task_id, lease.token), ignore_errors=True)
 
     def leases(self) -> list[tuple[str, int]]:
-        """Id and token of everything held."""
+        """Id and token of everything held, in the order in which it was taken."""
         with self._lock:
-            return [(task_id, holding.lease.token) for task_id, holding in self._held.items()]
+            return list(self._held)
+
+    # -- reports -------------------------------------------------------------------------------------------------------
+
+    def report(self, report: Call[bool]) -> None:
+        """What Redis is to be told at the next beat, or the one after that."""
+        with self._lock:
+            self._reports.append(report)
+        self._wake()
 
     def reports(self) -> list[Call[bool]]:
         """What Redis has not been told yet. Call `delivered` with each that it took."""
@@ -100,10 +92,10 @@ class Holdings:
 
     # -- stopping ------------------------------------------------------------------------------------------------------
 
-    def stop(self, task_id: str, now: float) -> None:
+    def stop(self, key: tuple[str, int], now: float) -> None:
         """SIGTERM, once; SIGKILL if that has not helped within the grace (TS-046)."""
         with self._lock:
-            holding = self._held.get(task_id)
+            holding = self._held.get(key)
             if holding is None or holding.pid is None:
                 return
             if holding.kill_at is None:
@@ -112,12 +104,17 @@ class Holdings:
             elif now >= holding.kill_at:
                 _signal(holding.pid, signal.SIGKILL)
 
-    def kill(self, task_id: str) -> None:
+    def kill(self, key: tuple[str, int]) -> None:
         """SIGKILL at once: the task is no longer ours, and whatever still runs does harm."""
         with self._lock:
-            holding = self._held.get(task_id)
+            holding = self._held.get(key)
             if holding and holding.pid is not None:
                 _signal(holding.pid, signal.SIGKILL)
+
+
+def _key(lease: Lease) -> tuple[str, int]:
+    """One attempt. A worker may get a task anew while the process of an attempt that it lost still dies."""
+    return lease.task_id, lease.token
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -7,6 +7,7 @@ the worker lets go of it.
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -14,8 +15,10 @@ from billiard.exceptions import TimeLimitExceeded
 from celery.worker.request import Request as CeleryRequest
 
 from genfleet.errors import StoreUnavailable
+from genfleet.store import steps
 
 if TYPE_CHECKING:
+    from genfleet.store.records import Lease
     from genfleet_workers.claims import Claims
 
 log = structlog.get_logger(__name__)
@@ -29,31 +32,40 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
         claims: Claims = self.task.app.claims
         return claims
 
+    lease: Lease | None = None
+    """What the store granted for this message."""
+
     def revoked(self) -> bool:
-        """Whether this message is to be dropped: the store does not give its task to us."""
+        """Whether this message is to be dropped: it is too late for it, or the store does not give its task to us."""
+        if self.expires and super().revoked():
+            return True
+        if self.eta and self.eta > self.app.now():
+            return False  # another producer's, for later: Celery asks again when its time has come
+        self.lease = self._claimed()
+        if self.lease is None:
+            self.acknowledge()
+            return True
+        self.request_dict["lease"] = self.lease
+        return False
+
+    def _claimed(self) -> Lease | None:
         try:
-            lease = self._claims.claim(self.id, self.name, self.request_dict, self.delivery_tag)
+            # A nonce of this very request. Not the broker's delivery tag: after a reconnect kombu delivers a message
+            # again under the same one, although its task still runs here.
+            return self._claims.claim(self.id, self.type, self.request_dict, uuid.uuid4().hex)
         except StoreUnavailable as error:
             # What Celery knows how to survive: it connects again, and the message goes back to its queue.
             raise ConnectionError(str(error)) from error
-        except Exception:
-            # Nothing a message or a record holds may end the worker. If the task can run at all, it gets another one.
+        except Exception as error:
+            # Nothing that a message or a record holds may end the worker.
             log.exception("claim_failed", task_id=self.id)
-            lease = None
-        if lease is None:
-            self.acknowledge()
-            return True
-        self.request_dict["lease"] = lease
-        return False
-
-    @property
-    def delivery_tag(self) -> str:
-        """The broker's name of this delivery."""
-        return str(self.message.delivery_tag)
+            self._claims.set_aside(self.id, self.type, f"{type(error).__name__}: {error}")
+            return None
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """A process has taken the task."""
-        self._claims.holdings.started(self.id, pid)
+        if self.lease:
+            self._claims.holdings.started(self.lease, pid)
         super().on_accepted(pid, time_accepted)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
@@ -61,16 +73,17 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
         error = exc_info.exception
         error = getattr(error, "exc", error)  # billiard wraps it with its traceback
         log.warning("process_lost", task_id=self.id, reason=repr(error))
-        if isinstance(error, TimeLimitExceeded):
-            self._claims.holdings.timed_out(self.id, error.args[0])
-        else:
-            self._claims.holdings.died(self.id, str(error))
+        if self.lease and isinstance(error, TimeLimitExceeded):
+            self._claims.timed_out(self.lease, error.args[0])
+        elif self.lease:
+            self._claims.holdings.report(steps.lose(self.id, self.lease.token, str(error)))
         if isinstance(error, MemoryError):
             self.acknowledge()  # Celery would end the whole worker
             return
         super().on_failure(exc_info, send_failed_event, return_ok)
 
     def acknowledge(self) -> None:
-        """The message has served, and the task is no longer in our hands."""
-        self._claims.holdings.finished(self.id)
+        """The message has served. What it was granted, if anything, is no longer in our hands."""
+        if self.lease:
+            self._claims.holdings.finished(self.lease)
         super().acknowledge()

@@ -84,10 +84,8 @@ def submit(
     file: Annotated[
         Path | None, typer.Option("--file", "-f", help="A whole request body, - for stdin; other options change it.")
     ] = None,
-    project: Annotated[
-        str | None, typer.Option("--project", "-p", help="Project that the task belongs to.", show_default="default")
-    ] = None,
-    priority: Annotated[int | None, typer.Option(help="1 high, 2 normal, 3 low.", show_default="2")] = None,
+    project: Annotated[str | None, typer.Option("--project", "-p", help="Its project, `default` if not given.")] = None,
+    priority: Annotated[int | None, typer.Option(help="1 high, 2 normal (if not given), 3 low.")] = None,
     callback_url: Annotated[str | None, typer.Option(help="Where to POST the outcome.")] = None,
     metadata: Annotated[str | None, typer.Option(help="JSON object (or @FILE), passed through.")] = None,
     wait: Wait = False,

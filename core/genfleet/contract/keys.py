@@ -12,12 +12,13 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         # -- the life of a task -------------------------------------------------------------------------------------
         "task": "task:{}",  # hash: the record of one task, by id
         "events": "events:{}",  # stream: what happened to one task, by id, capped
-        "waiting": "waiting:{}",  # zset, by queue: ids a worker may claim; score: see `store/prelude.lua`
+        "waiting": "waiting:{}",  # zset, by queue: ids a worker may claim; score: see `store/lua/prelude.lua`
         "scheduled": "scheduled:{}",  # zset, by queue: ids that wait for their next attempt; score: when, ms
         "leases": "leases:{}",  # zset, by queue: ids that a worker holds; score: when the lease runs out, ms
         "index": "index:{}:{}:{}",  # zset, by state or *, type or *, project: ids; score: created, ms
         "expiry": "expiry",  # zset: ids of finished tasks; score: when the record may go, ms
         "quarantine": "quarantine",  # zset: ids of poison tasks; score: when, ms
+        "dead_letters": "dead_letters",  # list: messages that could not be judged, each with its reason, newest first
         # -- what is counted ----------------------------------------------------------------------------------------
         "counters": "counters",  # hash: the lasting numbers of the metrics endpoint
         "outcomes": "outcomes:{}",  # hash, by minute since the epoch: completed and failed, kept for an hour
@@ -30,7 +31,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "upkeep": "upkeep",  # string, short-lived: who does the chores of this second
         "last_reap": "last_reap",  # string: when leases were last looked at, ms
         # -- access and wake-ups ------------------------------------------------------------------------------------
-        "api_keys": "api_keys",  # hash: key id -> name, digest and when it was made
+        "api_keys": "api_keys",  # hash: key id -> name and digest
         "wake": "wake",  # channel: a queue's name, whenever work was added to it
     }
 )

@@ -24,6 +24,9 @@ Argument = str | bytes | int | float
 
 LEASE = timedelta(seconds=8)
 """How long a task stays a worker's without a beat. A lost worker's task is back in line this much later."""
+REAP_GAP = timedelta(seconds=3)
+"""A longer gap between two looks at the leases means that Redis was away, or everyone was. It has to be less than a
+lease without two beats: a lease may have been two seconds old when Redis went, and its next beat comes late."""
 SILENCE = timedelta(seconds=20)
 """How long a silent worker is still counted."""
 MESSAGE_GRACE = timedelta(seconds=5)
@@ -71,8 +74,11 @@ def _submitted(reply: list[Any]) -> records.Submitted:
     return records.Submitted(created, position, State(state.decode()))
 
 
-def claim(task_id: str, token: str, worker: str, delivery: str) -> Call[records.Claim]:
-    """Asks for the right to run a task. `token` is the message's, empty for another producer's message."""
+def claim(task_id: str, token: str, worker: str, nonce: str) -> Call[records.Claim]:
+    """Asks for the right to run a task. `token` is the message's, empty for another producer's message.
+
+    `nonce` tells a claim that is made again, because its reply was lost, from another claim of the same worker.
+    """
 
     def read(reply: list[Any]) -> records.Claim:
         verdict = reply[0].decode()
@@ -81,7 +87,7 @@ def claim(task_id: str, token: str, worker: str, delivery: str) -> Call[records.
         _, held, project, kind, data, retries = reply
         return records.Claim(verdict, records.Lease(task_id, held, project.decode(), kind.decode(), data, retries))
 
-    return Call(script("claim"), (task_id, token, worker, delivery, _ms(LEASE)), read)
+    return Call(script("claim"), (task_id, token, worker, nonce, _ms(LEASE)), read)
 
 
 def renew(worker: str, queue: str, about: bytes, leases: Iterable[tuple[str, int]]) -> Call[records.Beat]:
@@ -168,6 +174,11 @@ def _pairs(flat: Any) -> dict[bytes, bytes]:
     return flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+def set_aside(entry: bytes) -> Call[int]:
+    """Keeps a message that could not be judged, with its reason."""
+    return Call(script("set_aside"), (entry,), int)
+
+
 # -- chores, done by whoever is up ---------------------------------------------------------------------------------------
 
 
@@ -183,7 +194,7 @@ def promote(queues: Sequence[str]) -> Call[int]:
 
 def reap(queues: Sequence[str]) -> Call[int]:
     """Puts the tasks of lost workers back in line. How many."""
-    return Call(script("reap"), (_ms(LEASE), _ms(SILENCE), *queues), int)
+    return Call(script("reap"), (_ms(LEASE), _ms(REAP_GAP), _ms(SILENCE), *queues), int)
 
 
 def recover(queues: Sequence[str]) -> Call[int]:

@@ -7,6 +7,7 @@ thousand workers cost what one costs.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from datetime import timedelta
 
 import structlog
@@ -15,6 +16,7 @@ from genfleet.contract.task_types import QUEUES
 from genfleet.errors import StoreUnavailable
 from genfleet.store import steps
 from genfleet.store.client import AsyncStore, SyncStore
+from genfleet.store.steps import Call
 
 log = structlog.get_logger(__name__)
 
@@ -30,7 +32,16 @@ CHORES = {
 def do_chores(store: SyncStore, who: str) -> None:
     """Does the chores of this period if nobody has. Raises StoreUnavailable."""
     if store.run(steps.take_upkeep(who, PERIOD)):
-        _tell({name: store.run(call) for name, call in CHORES.items()})
+        _tell({name: _attempted(store, call) for name, call in CHORES.items()})
+
+
+def _attempted(store: SyncStore, call: Call[int]) -> int | Exception:
+    try:
+        return store.run(call)
+    except StoreUnavailable:
+        raise
+    except Exception as error:  # noqa: BLE001  one chore that fails must not keep the others from being done
+        return error
 
 
 async def keep_up(store: AsyncStore, who: str) -> None:
@@ -38,7 +49,8 @@ async def keep_up(store: AsyncStore, who: str) -> None:
     while True:
         try:
             if await store.run(steps.take_upkeep(who, PERIOD)):
-                _tell(dict(zip(CHORES, await store.run_all(list(CHORES.values())), strict=True)))
+                done = await asyncio.gather(*map(store.run, CHORES.values()), return_exceptions=True)
+                _tell(dict(zip(CHORES, done, strict=True)))
         except StoreUnavailable as error:
             log.warning("chores_wait", reason=str(error))
         except Exception:
@@ -46,6 +58,11 @@ async def keep_up(store: AsyncStore, who: str) -> None:
         await asyncio.sleep(PERIOD.total_seconds())
 
 
-def _tell(done: dict[str, int]) -> None:
-    if any(done.values()):
-        log.info("chores", **done)
+def _tell(done: Mapping[str, int | BaseException]) -> None:
+    for name, result in done.items():
+        if isinstance(result, StoreUnavailable):
+            raise result
+        if isinstance(result, BaseException):
+            log.error("chore_failed", chore=name, exc_info=result)
+        elif result:
+            log.info("chore", chore=name, tasks=result)

@@ -1,6 +1,6 @@
 -- claim: may this worker run this task? `run` with what it needs, `busy`, `drop`, or `unknown` (no record).
 -- A message without a token is another producer's; it is taken at its word.
-local id, token, worker, delivery, lease_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local id, token, worker, nonce, lease_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local task = read_known(id)
 if not task.state then return { 'unknown' } end
 
@@ -12,7 +12,7 @@ end
 if task.state == 'processing' then
   local holder = read(id, 'worker', 'claimed')
   -- The reply to this very claim was lost, and it is made again.
-  if holder.worker == worker and holder.claimed == delivery then return granted() end
+  if holder.worker == worker and holder.claimed == nonce then return granted() end
   return { 'busy', holder.worker }
 end
 if task.state ~= 'queued' or (token ~= '' and task.token ~= token) then return { 'drop', task.state } end
@@ -21,5 +21,5 @@ if redis.call('ZREM', key.waiting(task.queue), id) == 0 then return { 'drop', 's
 
 local now = clock()
 redis.call('ZADD', key.leases(task.queue), now + lease_ms, id)
-move(task, 'processing', now, 'started', now, 'worker', worker, 'claimed', delivery, 'progress', 0, 'step', 'starting')
+move(task, 'processing', now, 'started', now, 'worker', worker, 'claimed', nonce, 'progress', 0, 'step', 'starting')
 return granted()

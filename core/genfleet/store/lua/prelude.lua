@@ -110,6 +110,18 @@ local function lose_worker(task, now, why)
   finish(task, 'failed', now, 'error', 'Gave up: ' .. crashes .. ' workers were lost while they ran this task (' .. why .. ')')
 end
 
+-- Does a chore for one task. A record that is broken must not keep the others from theirs: it leaves `zset` for the
+-- quarantine, where people find it.
+local function guarded(id, zset, now, chore)
+  local done, result = pcall(chore)
+  if done then return result end
+  redis.call('ZREM', zset, id)
+  redis.call('ZADD', key.quarantine(), now, id)
+  redis.call('LPUSH', key.dead_letters(), cjson.encode({ task_id = id, reason = tostring(result) }))
+  redis.call('LTRIM', key.dead_letters(), 0, 9999)
+  return 0
+end
+
 -- Whether the caller still holds the task: it runs, and under the caller's token.
 local function holds(task, token) return task.state == 'processing' and task.token == token end
 

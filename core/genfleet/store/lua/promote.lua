@@ -1,14 +1,19 @@
 -- promote: retries whose time has come get in line. Says how many.
 local now, promoted = clock(), 0
+
+local function promote(id, queue)
+  redis.call('ZREM', key.scheduled(queue), id)
+  local task = read_known(id)
+  if task.state ~= 'queued' then return 0 end
+  redis.call('HDEL', key.task(id), 'due')
+  push(task, now, now, false)
+  return 1
+end
+
 for _, queue in ipairs(ARGV) do
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', key.scheduled(queue), '-inf', now, 'LIMIT', 0, CHORE_LIMIT)) do
-    redis.call('ZREM', key.scheduled(queue), id)
-    local task = read_known(id)
-    if task.state == 'queued' then
-      redis.call('HDEL', key.task(id), 'due')
-      push(task, now, now, false)
-      promoted = promoted + 1
-    end
+  local scheduled = key.scheduled(queue)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, CHORE_LIMIT)) do
+    promoted = promoted + guarded(id, scheduled, now, function() return promote(id, queue) end)
   end
 end
 return promoted

@@ -18,22 +18,38 @@ local function next_turn(queue, priority)
   return false
 end
 
+-- Out of order is not lost: the very message may still be in the list.
+local function is_listed(task)
+  local place = redis.call('LPOS', message_list(task), celery_message(task, task.deliveries), 'RANK', -1, 'MAXLEN', LIST_SEARCHED)
+  return type(place) == 'number'
+end
+
+local function recover(id, score, priority, waiting)
+  local task, pushed = read_known(id), read(id, 'pushed').pushed
+  if task.state ~= 'queued' then
+    redis.call('ZREM', waiting, id)
+    return 0
+  end
+  if now - pushed <= grace_ms then return 0 end
+  if is_listed(task) then
+    redis.call('HSET', key.task(id), 'pushed', now) -- looked for again after another grace, not every second
+    return 0
+  end
+  push(task, now, score - turn(priority, 0), true)
+  return 1
+end
+
 for i = 2, #ARGV do
   local queue = ARGV[i]
+  local waiting = key.waiting(queue)
   for priority = 1, 3 do
     local bound = next_turn(queue, priority)
     if bound ~= false then
-      local upto = bound and '(' .. string.format('%.0f', bound) or '(' .. string.format('%.0f', turn(priority + 1, 0))
-      local waiting = redis.call('ZRANGEBYSCORE', key.waiting(queue), turn(priority, 0), upto, 'LIMIT', 0, CHORE_LIMIT)
-      for _, id in ipairs(waiting) do
-        local task = read_known(id)
-        if not task.state then
-          redis.call('ZREM', key.waiting(queue), id)
-        elseif now - read(id, 'pushed').pushed > grace_ms then
-          local score = redis.call('ZSCORE', key.waiting(queue), id)
-          push(task, now, tonumber(score) - turn(priority, 0), true)
-          recovered = recovered + 1
-        end
+      local upto = '(' .. string.format('%.0f', bound or turn(priority + 1, 0))
+      local rows = redis.call('ZRANGEBYSCORE', waiting, turn(priority, 0), upto, 'WITHSCORES', 'LIMIT', 0, CHORE_LIMIT)
+      for row = #rows - 1, 1, -2 do -- from the last to the first: each one becomes next in line
+        local id, score = rows[row], tonumber(rows[row + 1])
+        recovered = recovered + guarded(id, waiting, now, function() return recover(id, score, priority, waiting) end)
       end
     end
   end
