@@ -420,8 +420,10 @@ def test_another_producers_late_message_is_not_run(site: Site, store: SyncStore)
     producer.conf.broker_transport_options = {"priority_steps": list(PRIORITY_STEPS)}
     with site.worker():
         producer.send_task("generate_image", task_id="too-late", queue="gpu_medium", expires=-60)
+        producer.send_task("generate_image", task_id="in-time", queue="gpu_medium", expires=600)
         producer.send_task("generate_image", task_id="shadowed", queue="gpu_medium", shadow="nice name")
-        wait_for("the other one is adopted", lambda: store.run(steps.task("shadowed")))
-        assert settled(store, "shadowed").state is State.COMPLETED
+        for task_id in ("in-time", "shadowed"):
+            wait_for("it is adopted", lambda: store.run(steps.task(task_id)))  # noqa: B023
+            assert settled(store, task_id).state is State.COMPLETED
 
     assert store.run(steps.task("too-late")) is None

@@ -27,16 +27,18 @@ log = structlog.get_logger(__name__)
 class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
     """A message on its way to a process."""
 
+    lease: Lease | None = None
+    """What the store granted for this message."""
+
     @property
     def _claims(self) -> Claims:
         claims: Claims = self.task.app.claims
         return claims
 
-    lease: Lease | None = None
-    """What the store granted for this message."""
-
     def revoked(self) -> bool:
         """Whether this message is to be dropped: it is too late for it, or the store does not give its task to us."""
+        if self.lease:
+            return False  # Celery asks twice about a message that may expire
         if self.expires and super().revoked():
             return True
         if self.eta and self.eta > self.app.now():
