@@ -18,6 +18,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from genfleet.contract.queue import GenerationQueue
+from genfleet.contract.task_types import QUEUES
 from genfleet.errors import StoreUnavailable
 from genfleet.scaling.decide import Decision, Memory, decide
 from genfleet.scaling.drain import keep, victims
@@ -106,11 +107,19 @@ class Fleet:
         """Follow the work for as long as the program runs."""
         listening = asyncio.create_task(self._listen())
         try:
+            await self._forget_earlier_reports()
             while True:
                 await self.tick()
                 await self._next_look()
         finally:
             listening.cancel()
+
+    async def _forget_earlier_reports(self) -> None:
+        """What an earlier controller said of any queue is not true any more."""
+        try:
+            await self._store.run(steps.forget_fleets(QUEUES))
+        except StoreUnavailable as error:
+            log.warning("old_reports_stay", reason=str(error))
 
     async def _next_look(self) -> None:
         try:
@@ -229,9 +238,9 @@ class Fleet:
         """Forget processes that ended. One that died before it was ready makes us wait, ever longer."""
         for worker in [worker for worker in fleet.workers if worker.process.poll() is not None]:
             fleet.workers.remove(worker)
+            worker.kill()  # what its processes still run goes on without it, and soon elsewhere as well
             if not worker.stopped:
                 log.warning("worker_died", queue=fleet.name, worker=worker.id, status=worker.process.returncode)
-                worker.kill()  # what it ran goes on without it, and soon elsewhere as well
             if worker.seen is None and not worker.stopped:
                 fleet.failures += 1
                 fleet.not_before = time.monotonic() + _pause(fleet.failures)
@@ -253,6 +262,7 @@ async def _end(worker: WorkerProcess, within_s: float) -> None:
         log.warning("worker_killed", worker=worker.id, reason=f"did not leave within {within_s:g} s")
         worker.kill()
         await asyncio.to_thread(worker.process.wait)
+    worker.kill()  # programs that its processes had started, such as ffmpeg
 
 
 def _pause(failures: int) -> float:

@@ -14,6 +14,8 @@ from genfleet.errors import ConfigurationError
 
 def load(folder: Path) -> tuple[GenerationQueue, ...]:
     """Every queue of a folder's YAML files. Raises ConfigurationError that names file, field and remedy."""
+    if not folder.is_dir():
+        raise ConfigurationError(f"{folder}: there is no such folder; see deploy/local for queue resources")
     files = sorted((*folder.glob("*.yaml"), *folder.glob("*.yml")))
     if not files:
         raise ConfigurationError(f"{folder}: no queue resources (*.yaml) here; see deploy/local for examples")

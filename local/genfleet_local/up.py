@@ -22,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from genfleet.contract.queue import GenerationQueue
+from genfleet.contract.task_types import QUEUES
 from genfleet.errors import ConfigurationError
 from genfleet.store.client import AsyncStore
 from genfleet.store.upkeep import keep_up
@@ -75,10 +76,11 @@ class ProcessLauncher:
 async def up(options: Options, console: Console) -> None:
     """Run until told to stop. Raises ConfigurationError if it cannot start."""
     queues = resources.load(options.queues)
-    _check_port(options)
     options.home.make()
     async with AsyncExitStack() as stack:
         stack.enter_context(options.home.claimed())
+        _check_port(options)
+        stack.callback(options.home.withdraw)  # the last thing: while the API answers, the command line finds its key
         stop = _stop_event()
         redis = await stack.enter_async_context(_redis(options.home, console))
         environment = _environment(options, redis.url)
@@ -87,10 +89,15 @@ async def up(options: Options, console: Console) -> None:
         stack.push_async_callback(store.close)
         fleet = Fleet(queues, store, ProcessLauncher(options.home, environment))
         _done(console, f"fleet controller of {', '.join(queue.spec.queue for queue in queues)}")
+        unserved = [name for name in QUEUES if name not in {queue.spec.queue for queue in queues}]
+        if unserved:
+            _note(
+                console,
+                f"nobody serves {', '.join(unserved)}: {options.queues} has no resource for that, so tasks wait",
+            )
         stack.push_async_callback(_stop_fleet, fleet, console)
         api_key = environment["API_KEY"].split(",")[0].strip()
         options.home.announce(options.url, api_key)
-        stack.callback(options.home.withdraw)
         _welcome(console, options, api_key)
         logs = options.home.logs
         parts = {logs / "redis.log": redis.running, logs / "api.log": lambda: api.poll() is None}
@@ -106,7 +113,7 @@ def _check_port(options: Options) -> None:
         except OSError as error:
             raise ConfigurationError(
                 f"port {options.port} of {options.host} cannot be used ({error.strerror}): stop the program that has "
-                f"it, or choose another with `genfleet up --port {options.port + 1}`"
+                f'it, or choose another port: `genfleet up --port {options.port + 1}`, or make up ARGS="--port {options.port + 1}"'
             ) from None
 
 
@@ -213,13 +220,17 @@ async def _part_gone(parts: dict[Path, Callable[[], bool]]) -> None:
 
 
 async def _stop_fleet(fleet: Fleet, console: Console) -> None:
-    with console.status("stopping: workers finish or hand back what they run"):
+    with console.status(f"stopping: what still runs in {HAND_BACK_S:g} seconds is handed back, for the next start"):
         await fleet.stop(STOP_WITHIN_S)
     _done(console, "workers stopped")
 
 
 def _done(console: Console, what: str) -> None:
     console.print(Text("✓ ", style="green") + Text(what, style="default"), soft_wrap=True)
+
+
+def _note(console: Console, what: str) -> None:
+    console.print(Text("! ", style="yellow") + Text(what, style="default"), soft_wrap=True)
 
 
 def _welcome(console: Console, options: Options, api_key: str) -> None:

@@ -59,10 +59,12 @@ def test_a_local_installation_is_found_here_above_and_at_home(folder: Path, monk
 
 
 def test_the_environment_comes_first(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """PI-021, TS-161: under our names or the documents'; API_KEY may hold several keys, as for the service."""
+    """PI-021, TS-161: under our names or the documents'. API_KEY is anybody's name: it is not sent to us."""
     announce(folder)
-    monkeypatch.setenv("API_KEY", "first, second")
-    assert Connection.find() == Connection("http://127.0.0.1:9", "first")
+    monkeypatch.setenv("API_KEY", "of something else")
+    assert Connection.find() == Connection("http://127.0.0.1:9", "local")
+    monkeypatch.setenv("CELERY_API_KEY", "older")
+    assert Connection.find() == Connection("http://127.0.0.1:9", "older")
     monkeypatch.setenv("CELERY_TASK_API_KEY", "documented")
     monkeypatch.setenv("TASK_SERVICE_URL", "https://tasks.ft.tc")
     assert Connection.find() == Connection("https://tasks.ft.tc", "documented")

@@ -97,11 +97,10 @@ def test_an_unknown_field_is_refused(tmp_path: Path) -> None:
     assert "spec.scaling.maxReplica: unknown field; did you mean 'maxReplicas'?" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("make", [True, False], ids=["empty", "not there"])
-def test_a_folder_without_resources_is_refused(tmp_path: Path, make: bool) -> None:
+def test_a_folder_without_resources_is_refused(tmp_path: Path) -> None:
     """The message says what belongs there, and where there is an example."""
     folder = tmp_path / "queues"
-    if make:
-        folder.mkdir()
+    assert refusal(folder) == f"{folder}: there is no such folder; see deploy/local for queue resources"
 
+    folder.mkdir()
     assert refusal(folder) == f"{folder}: no queue resources (*.yaml) here; see deploy/local for examples"

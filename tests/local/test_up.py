@@ -78,7 +78,7 @@ def test_a_folder_or_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         words = refused("--port", port, folder=tmp_path)
     assert f"port {port} of 127.0.0.1 cannot be used (Address already in use)" in words
-    assert f"choose another with `genfleet up --port {port + 1}`" in words
+    assert f"choose another port: `genfleet up --port {port + 1}`" in words
 
 
 def test_a_folder_without_a_good_resource_is_refused_before_anything_starts(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 DEFAULT_URL = "http://localhost:8001"
 _URL_NAMES = ("GENFLEET_URL", "TASK_SERVICE_URL")
-_KEY_NAMES = ("GENFLEET_API_KEY", "CELERY_TASK_API_KEY", "API_KEY")
+_KEY_NAMES = ("GENFLEET_API_KEY", "CELERY_TASK_API_KEY", "CELERY_API_KEY")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Connection:
             key = local.get("api_key")
         return cls(
             url=url or local.get("url") or DEFAULT_URL,
-            api_key=(key or "").split(",")[0].strip(),  # API_KEY may hold several: it is the service's variable, too
+            api_key=key or "",
         )
 
 

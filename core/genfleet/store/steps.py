@@ -277,6 +277,11 @@ def report_fleet(queue: str, status: bytes) -> Call[bool]:
     return Call("SET", (key("fleet", queue), status, "PX", _ms(FLEET_KEPT)), bool)
 
 
+def forget_fleets(queues: Sequence[str]) -> Call[int]:
+    """Removes the last decisions on these queues' fleets."""
+    return Call("DEL", tuple(key("fleet", queue) for queue in queues), int)
+
+
 # -- access --------------------------------------------------------------------------------------------------------------
 
 
