@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from difflib import get_close_matches
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ from genfleet.contract.task_types import DEFAULT_PRIORITY, TASK_TYPES
 from genfleet.store.records import NewTask, TaskRecord
 from genfleet_service import replies
 
+_UNKNOWN_LOOKED_AT, _NAME_LOOKED_AT = 10, 40
+"""Unknown keys, and characters of one, that are compared with the known ones: nobody is to buy our time with keys."""
 _LABELS = {"project_id": "Project ID", "callback_url": "Callback URL"}
 
 
@@ -30,8 +33,8 @@ class Submission(BaseModel):
     metadata: dict[str, Any] | None = None
 
 
-def read_submission(body: bytes, *, allow_http_callbacks: bool) -> NewTask:
-    """A new task, ready to store. Raises Refusal."""
+def read_submission(body: bytes, *, allow_http_callbacks: bool) -> tuple[NewTask, list[str]]:
+    """A new task, ready to store, and what may be misspelt in it. Raises Refusal."""
     try:
         sent = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -42,7 +45,7 @@ def read_submission(body: bytes, *, allow_http_callbacks: bool) -> NewTask:
     faults |= _type_faults(sent) | _callback_faults(sent, allow_http=allow_http_callbacks) | _data_faults(sent)
     if submission is None or faults:
         raise replies.invalid(faults)
-    return NewTask(
+    task = NewTask(
         id=str(uuid.uuid4()),
         project=submission.project_id,
         type=submission.task_type,
@@ -52,6 +55,21 @@ def read_submission(body: bytes, *, allow_http_callbacks: bool) -> NewTask:
         metadata=_encoded("metadata", submission.metadata or {}),
         callback_url=submission.callback_url or "",
     )
+    return task, _misspelt(sent, Submission) + _misspelt(
+        submission.task_data, TASK_TYPES[submission.task_type].data, above="task_data."
+    )
+
+
+def _misspelt(sent: dict[str, Any], model: type[BaseModel], above: str = "") -> list[str]:
+    """Any key is allowed beside the known ones (TS-086), but one that is almost a known one is worth a word."""
+    known = model.model_fields.keys()
+    missing = known - sent.keys()
+    found = []
+    for name in sorted(sent.keys() - known)[:_UNKNOWN_LOOKED_AT]:
+        close = get_close_matches(name[:_NAME_LOOKED_AT], missing, 1, 0.8)
+        if close:
+            found.append(f"{above}{name[:_NAME_LOOKED_AT]} is not known; did you mean '{close[0]}'?")
+    return found
 
 
 def _encoded(field: str, value: dict[str, Any]) -> bytes:

@@ -28,7 +28,7 @@ def _maybe(ms: int | None) -> str | None:
 
 
 class SubmittedBody(TypedDict):
-    """TS-014."""
+    """TS-014. `warnings` only where there are any."""
 
     task_id: str
     status: str
@@ -36,6 +36,7 @@ class SubmittedBody(TypedDict):
     estimated_duration: int
     queue_position: int
     created_at: str
+    warnings: NotRequired[list[str]]
 
 
 class StatusBody(TypedDict):
@@ -131,9 +132,9 @@ class ErrorBody(TypedDict):
     retry_after: NotRequired[int]
 
 
-def submitted(task: NewTask, answer: Submitted) -> SubmittedBody:
+def submitted(task: NewTask, answer: Submitted, warnings: list[str]) -> SubmittedBody:
     """The answer to a submission."""
-    return {
+    body: SubmittedBody = {
         "task_id": task.id,
         "status": answer.state.value,
         "project_id": task.project,
@@ -141,6 +142,7 @@ def submitted(task: NewTask, answer: Submitted) -> SubmittedBody:
         "queue_position": answer.position,
         "created_at": timestamp(answer.created_ms),
     }
+    return {**body, "warnings": warnings} if warnings else body
 
 
 def status(task: TaskRecord) -> StatusBody:

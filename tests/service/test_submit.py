@@ -184,3 +184,20 @@ def test_a_body_of_exactly_the_limit_is_taken(api: httpx.Client) -> None:
     body = frame % (b"x" * (1024 * 1024 - len(frame) + 2))
     assert len(body) == 1024 * 1024
     assert api.post("/api/v1/tasks/submit", content=body).status_code == 200
+
+
+def test_a_key_that_is_almost_a_known_one_is_told(api: httpx.Client) -> None:
+    """TS-086, TS-011: any key is allowed and kept, but a misspelt one is not passed over in silence."""
+    body = {
+        "project_id": "p",
+        "task_type": "generate_image",
+        "task_data": {"promt": "x", "workflow_step": 1},
+        "priorty": 1,
+    }
+    answer = api.post("/api/v1/tasks/submit", json=body)
+
+    assert answer.status_code == httpx.codes.OK
+    assert answer.json()["warnings"] == [
+        "priorty is not known; did you mean 'priority'?",
+        "task_data.promt is not known; did you mean 'prompt'?",
+    ]

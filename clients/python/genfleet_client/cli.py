@@ -107,6 +107,8 @@ def submit(
     body |= {name: value for name, value in given.items() if value is not None}
     with _client() as client:
         answer = client.submit(body)
+        for warning in answer.get("warnings", ()):
+            console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
         if wait or timeout is not None:
             if not json_:
                 console.print(f"task {answer['task_id']}", highlight=False)

@@ -22,8 +22,9 @@ router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 async def submit(request: Request) -> Response:
     """Queue one background task. It starts as soon as a worker is free; the fleet grows if none is."""
     service = service_of(request)
-    task = read_submission(await request.body(), allow_http_callbacks=service.settings.allow_http_callbacks)
-    return json_reply(views.submitted(task, await service.store.run(steps.submit(task))))
+    body = await request.body()
+    task, warnings = read_submission(body, allow_http_callbacks=service.settings.allow_http_callbacks)
+    return json_reply(views.submitted(task, await service.store.run(steps.submit(task)), warnings))
 
 
 @router.get("/{task_id}/status", responses=openapi.answers(views.StatusBody, 404), openapi_extra=openapi.TASK_ID)
