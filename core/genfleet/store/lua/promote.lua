@@ -6,7 +6,7 @@ local function promote(id, queue)
   local task = read_known(id)
   if task.state ~= 'queued' then return 0 end
   redis.call('HDEL', key.task(id), 'due')
-  push(task, now, now, false)
+  push(task, now, instant(), false)
   return 1
 end
 

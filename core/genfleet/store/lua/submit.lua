@@ -14,7 +14,7 @@ place_in_index(id, project, kind, 'queued', now)
 place_in_index(id, project, kind, '*', now)
 count('total_tasks')
 
-redis.call('ZADD', key.waiting(queue), turn(priority, now), id)
+redis.call('ZADD', key.waiting(queue), turn(priority, instant()), id)
 redis.call('LPUSH', broker_list(queue, priority),
   message(id, kind, broker(queue), priority, 1, id .. '.1'))
 redis.call('PUBLISH', key.wake(), queue)
