@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.store.records import Overview, QueueSeen, WorkerSeen
 
-GIB = 1_000_000_000
+GB = 1_000_000_000
 """The documents' GB."""
 LONG_RUN = timedelta(minutes=8)
 VERY_LONG_RUN = timedelta(minutes=9.5)
@@ -55,7 +55,7 @@ class Threshold:
 
 FAILURE_RATE = Threshold(10, 20)
 TASK_SECONDS = Threshold(LONG_RUN.total_seconds(), VERY_LONG_RUN.total_seconds())
-WORKER_MEMORY = Threshold(1.5 * GIB, 1.9 * GIB)
+WORKER_MEMORY = Threshold(1.5 * GB, 1.9 * GB)
 
 
 def _rate(part: int, whole: int) -> float:
@@ -155,7 +155,7 @@ def _memory_alerts(worker: WorkerSeen) -> list[Alert]:
     for pid, used in worker.about.get("memory_bytes", {}).items():
         severity = WORKER_MEMORY.severity(used)
         if severity:
-            message = f"Process {pid} of worker {worker.id} uses {used / GIB:.2f}GB of memory"
+            message = f"Process {pid} of worker {worker.id} uses {used / GB:.2f}GB of memory"
             found.append({"severity": severity, "message": message, "metric": "memory_usage", "value": used})
     return found
 

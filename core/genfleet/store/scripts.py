@@ -31,6 +31,8 @@ OUTCOMES_KEPT = timedelta(hours=1)
 """How long the outcomes of one minute are kept."""
 CHORE_LIMIT = 500
 """How many tasks one chore takes on at a time, so that no script holds up Redis for long."""
+DEAD_LETTERS_KEPT = 10_000
+"""Messages and records kept that could not be judged."""
 LIST_SEARCHED = 10_000
 """Longest list that a cancellation looks through for the message."""
 
@@ -66,6 +68,7 @@ def _constants() -> str:
         "EVENTS_KEPT_S": round(EVENTS_KEPT_FOR.total_seconds()),
         "OUTCOMES_KEPT_S": round(OUTCOMES_KEPT.total_seconds()),
         "CHORE_LIMIT": CHORE_LIMIT,
+        "DEAD_LETTERS_KEPT": DEAD_LETTERS_KEPT,
         "LIST_SEARCHED": LIST_SEARCHED,
     }
     names = {"UNACKED": keys.UNACKED, "UNACKED_INDEX": keys.UNACKED_INDEX}

@@ -3,7 +3,7 @@ local project, state, kind, since, offset, limit = ARGV[1], ARGV[2], ARGV[3], AR
 local index = key.index(state, kind, project)
 
 -- The upkeep does this as well; after a long time away it may be behind.
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', key.expiry(), '-inf', clock(), 'LIMIT', 0, CHORE_LIMIT)) do forget(id) end
+expire(clock())
 
 local page = {}
 for _, id in ipairs(redis.call('ZREVRANGEBYSCORE', index, '+inf', since, 'LIMIT', offset, limit)) do

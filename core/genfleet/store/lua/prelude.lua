@@ -95,13 +95,16 @@ local function finish(task, to, now, ...)
   if to ~= 'cancelled' then count_outcome(to, now) end
 end
 
+-- What the record says of an attempt that is over.
+local function clear_attempt(id) redis.call('HDEL', key.task(id), 'progress', 'step', 'started', 'worker') end
+
 -- Puts running work back, next in line, under a new token: whoever held it is fenced off from now on.
 local function back_to_queue(task, now)
   task.token = redis.call('HINCRBY', key.task(task.id), 'token', 1)
   forget_delivery(task)
   redis.call('ZREM', key.leases(task.queue), task.id)
   move(task, 'queued', now)
-  redis.call('HDEL', key.task(task.id), 'progress', 'step', 'started', 'worker')
+  clear_attempt(task.id)
   push(task, now, tonumber(task.created), true)
 end
 
@@ -116,6 +119,12 @@ local function lose_worker(task, now, why)
   finish(task, 'failed', now, 'error', 'Gave up: ' .. crashes .. ' workers were lost while they ran this task (' .. why .. ')')
 end
 
+-- Keeps what could not be judged, with its reason; the newest, for people to look at.
+local function set_aside(entry)
+  redis.call('LPUSH', key.dead_letters(), entry)
+  redis.call('LTRIM', key.dead_letters(), 0, DEAD_LETTERS_KEPT - 1)
+end
+
 -- Does a chore for one task. A record that is broken must not keep the others from theirs: it leaves `zset` for the
 -- quarantine, where people find it.
 local function guarded(id, zset, now, chore)
@@ -123,8 +132,7 @@ local function guarded(id, zset, now, chore)
   if done then return result end
   redis.call('ZREM', zset, id)
   redis.call('ZADD', key.quarantine(), now, id)
-  redis.call('LPUSH', key.dead_letters(), cjson.encode({ task_id = id, reason = tostring(result) }))
-  redis.call('LTRIM', key.dead_letters(), 0, 9999)
+  set_aside(cjson.encode({ task_id = id, reason = tostring(result) }))
   return 0
 end
 
@@ -147,4 +155,13 @@ local function forget(id)
   redis.call('DEL', key.task(id), key.events(id))
   redis.call('ZREM', key.expiry(), id)
   redis.call('ZREM', key.quarantine(), id)
+end
+
+-- Removes the records whose retention is over, a batch at a time. Says how many.
+local function expire(now)
+  local ids = redis.call('ZRANGEBYSCORE', key.expiry(), '-inf', now, 'LIMIT', 0, CHORE_LIMIT)
+  for _, id in ipairs(ids) do
+    guarded(id, key.expiry(), now, function() forget(id) end)
+  end
+  return #ids
 end

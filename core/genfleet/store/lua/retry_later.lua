@@ -13,7 +13,7 @@ redis.call('HINCRBY', key.task(id), 'retries', 1)
 redis.call('ZREM', key.leases(task.queue), id)
 redis.call('ZADD', key.scheduled(task.queue), now + delay_ms, id)
 move(task, 'queued', now, 'due', now + delay_ms, 'last_error', err, 'last_trace', trace)
-redis.call('HDEL', key.task(id), 'progress', 'step', 'started', 'worker')
+clear_attempt(id)
 tell(id, now, 'retry', now + delay_ms, 'error', err)
 count('retried_tasks')
 return 1
