@@ -12,6 +12,15 @@ INSTALLED := $(VENV)/.installed
 UV_VERSION := 0.13.9
 # A release younger than this is not locked: most that were tampered with are found and withdrawn by then.
 COOLDOWN := 3 days
+LOCKING = --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--custom-compile-command "make lock" --exclude-newer "$(COOLDOWN)" --quiet
+# What goes into an image, in the versions of the whole; why each is there is said in the whole.
+PART = --constraint $(LOCK) --no-annotate
+
+# Of images. BUILDAH_FORMAT, below: podman and buildah would leave out the health check, which OCI's own format lacks.
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION = $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+TAG ?= $(VERSION)
 
 # Arguments for the command behind a target: make test ARGS="tests/core -k wait"
 ARGS ?=
@@ -25,7 +34,7 @@ PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
 help: ## Say what there is
 	@awk 'BEGIN { FS = ":.*## "; print "make <target> [ARGS=…] [PYTHON=…]" } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+		/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' Makefile
 
 up: $(INSTALLED) ## Run everything on this machine: Redis, API and workers
 	@$(BIN)/genfleet up $(ARGS)
@@ -36,7 +45,10 @@ install: $(INSTALLED) ## Make or renew .venv and stop there
 	@:
 
 test: $(INSTALLED) ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@env -u KUBECONFIG $(BIN)/python -m pytest $(ARGS)
+
+cluster-test: $(INSTALLED) ## Run the tests that need a cluster, on the one that KUBECONFIG names
+	@$(BIN)/python -m pytest tests/cluster $(ARGS)
 
 check: $(INSTALLED) ## Lint, format, types and import contracts; changes nothing
 	@failed=; \
@@ -58,16 +70,29 @@ bench: $(INSTALLED) ## Measure
 
 lock: pyproject.toml ## Resolve the dependencies again; UPGRADE=1 for newer versions
 	@$(FIND_PYTHON); rm -rf build/uv && "$$python" -m venv build/uv && build/uv/bin/pip install --quiet uv==$(UV_VERSION)
-	@build/uv/bin/uv pip compile pyproject.toml --extra local --extra dev --universal --python-version 3.11 \
-		--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		--exclude-newer "$(COOLDOWN)" $(if $(UPGRADE),--upgrade) --output-file $(LOCK) --quiet
+	@build/uv/bin/uv pip compile pyproject.toml --extra local --extra dev $(LOCKING) $(if $(UPGRADE),--upgrade) --output-file $(LOCK)
+	@build/uv/bin/uv pip compile pyproject.toml --extra service --extra operator $(LOCKING) $(PART) --output-file requirements/api.txt
+	@build/uv/bin/uv pip compile pyproject.toml --extra worker $(LOCKING) $(PART) --output-file requirements/worker.txt
+	@echo hatchling | build/uv/bin/uv pip compile - $(LOCKING) $(PART) --output-file requirements/build.txt
 	@rm -rf build/uv
+
+images: ## Build both images, with docker, podman or buildah; TAG=… names them, ARGS="--build-arg BASE=…"
+	@for each in docker podman buildah; do \
+		if "$$each" info >/dev/null 2>&1; then tool="$$each"; break; fi; \
+	done; \
+	if [ -z "$$tool" ]; then \
+		echo "genfleet: images are built by docker, podman or buildah, and none of these works here" >&2; exit 1; \
+	fi; \
+	for image in api worker; do \
+		BUILDAH_FORMAT=docker "$$tool" build --file Dockerfile.$$image --tag genfleet-$$image:$(TAG) \
+			--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) $(ARGS) . || exit 1; \
+	done
 
 clean: ## Remove .venv, caches, build output and the data of `make up`
 	@rm -rf $(VENV) .genfleet .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help up install test check format generate bench lock clean
+.PHONY: help up install test cluster-test check format generate bench lock images clean
 
 # ---- the environment ------------------------------------------------------------------------------------------------
 
