@@ -36,6 +36,10 @@ class WorkerView:
     recallable: bool = True
     """Whether it may be called back while it drains. False if it leaves for a reason of its own: an old revision, a
     node that is reclaimed."""
+    pool: str = ""
+    """Where it runs."""
+    outdated: bool = False
+    """Whether it is of an earlier revision, to be replaced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +79,12 @@ class Observation:
 
     @property
     def replicas(self) -> int:
-        """How many workers there are, those that start included, those that drain not."""
-        return len(self.staying)
+        """How many workers there are, those that start included, those that drain not.
+
+        While one revision replaces another, both are there for a while; the larger part counts.
+        """
+        outdated = sum(worker.outdated for worker in self.staying)
+        return max(outdated, len(self.staying) - outdated)
 
     @property
     def busy(self) -> int:
