@@ -20,6 +20,7 @@ from packaging.utils import canonicalize_name as _name
 from pydantic import AliasChoices
 
 from genfleet.settings import ProgramSettings
+from genfleet_operator.settings import OperatorSettings
 from genfleet_service.settings import ServiceSettings
 from genfleet_workers.settings import WorkerSettings
 
@@ -30,6 +31,8 @@ ENTRY_POINTS: dict[str, str] = PROJECT["project"]["scripts"] | PROJECT["project"
 # Decision records are left out: they tell what was true when they were written.
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
+SETTINGS: list[type[ProgramSettings]] = [OperatorSettings, ServiceSettings, WorkerSettings]
+
 # What has to be installed for the imports of a package: its extra. The core is part of every program.
 EXTRAS = [
     ("genfleet", "service"),
@@ -39,6 +42,7 @@ EXTRAS = [
     ("genfleet_workers", "worker"),
     ("genfleet_client", "client"),
     ("genfleet_local", "local"),
+    ("genfleet_operator", "operator"),  # of the core it does without `egress`: it fetches nothing
 ]
 
 
@@ -197,7 +201,7 @@ def _exists(path: Path) -> bool:
     return any(each.is_file() or any(below.is_file() for below in each.rglob("*")) for each in found)
 
 
-@pytest.mark.parametrize("settings", [ServiceSettings, WorkerSettings])
+@pytest.mark.parametrize("settings", SETTINGS)
 def test_the_example_environment_shows_the_defaults(
     settings: type[ProgramSettings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,7 +222,7 @@ def test_the_example_environment_shows_the_defaults(
 def test_the_example_environment_has_no_variable_that_nobody_reads() -> None:
     """Each variable in `.env.example` is one that a program knows."""
     shown = re.findall(r"^#?([A-Z][A-Z_]*)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
-    known = {name for settings in (ServiceSettings, WorkerSettings) for names in _variables(settings) for name in names}
+    known = {name for settings in SETTINGS for names in _variables(settings) for name in names}
 
     assert not _lines(set(shown) - known)
 

@@ -1,0 +1,172 @@
+"""Writes what was ordered, one queue at a time, in an order that loses nothing wherever it stops.
+
+First the workers are told, in Redis; then costs; then numbers. What fails is ordered again by the next look, which sees
+how far this one came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from genfleet.errors import GenfleetError, StoreUnavailable
+from genfleet.store import steps
+from genfleet.store.client import AsyncStore
+from genfleet_operator import metrics, names
+from genfleet_operator.blueprint import Manifest
+from genfleet_operator.fleet import Fleet
+from genfleet_operator.kube import Cluster, ClusterRefused, ClusterUnavailable
+from genfleet_operator.orders import Orders
+from genfleet_operator.report import Fault, Trouble
+from genfleet_operator.world import World, deployment
+
+log = structlog.get_logger(__name__)
+
+LONGEST_PAUSE_S = 30.0
+"""Between tries to write what is refused."""
+LONGEST_OUTAGE_PAUSE_S = 8.0
+"""Between tries while nobody answers: when somebody does again, work has waited long enough."""
+
+
+class Applier:
+    """Writes to Redis and to the API server."""
+
+    def __init__(self, cluster: Cluster, store: AsyncStore, world: World, on_end: Callable[[], None]) -> None:
+        self._cluster, self._store, self._world = cluster, store, world
+        self._on_end = on_end
+        self._writes: set[asyncio.Task[None]] = set()
+
+    def start(self, fleet: Fleet, wanted: Orders, drifted: Sequence[str], woken: float | None) -> None:
+        """Carry out in the background; until it is done, nothing else is ordered for this queue."""
+        fleet.applying = True
+        write = asyncio.create_task(self.carry_out(fleet, wanted, drifted, woken))
+        self._writes.add(write)
+        write.add_done_callback(self._writes.discard)
+
+    async def carry_out(self, fleet: Fleet, wanted: Orders, drifted: Sequence[str], woken: float | None) -> None:
+        """Carry out the orders of one queue. What fails is ordered again by the next look."""
+        try:
+            await self._tell_workers(fleet, wanted)
+            namespace = fleet.key[0]
+            # Costs are not taken note of from the answers: our watch shows them when the ReplicaSet's may, too.
+            await asyncio.gather(
+                *(
+                    self._tolerate_gone(self._cluster.set_cost(namespace, pod, cost))
+                    for pod, cost in wanted.costs.items()
+                )
+            )
+            rising = await self._apply_deployments(fleet, wanted, drifted)
+            if rising and woken is not None:
+                metrics.REACTION.observe(time.monotonic() - woken)
+            for name, replicas in wanted.lower.items():
+                fleet.lowered[name] = time.monotonic()
+                await self._tolerate_gone(self._lower(namespace, name, replicas))
+            for name in wanted.remove:
+                await self._tolerate_gone(self._cluster.remove(namespace, name))
+        except (ClusterUnavailable, ClusterRefused, StoreUnavailable) as error:
+            self._failed(fleet, error)
+        except Exception:
+            log.exception("apply_failed", queue="/".join(fleet.key))
+            self._put_off(fleet, "see the log")
+        else:
+            if not self._contested(fleet):
+                fleet.failures, fleet.write_trouble = 0, Trouble()
+        finally:
+            fleet.applying = False
+            self._world.changed.add(fleet.key)
+            self._on_end()
+
+    async def _lower(self, namespace: str, name: str, replicas: int) -> None:
+        self._world.take_deployment(None, await self._cluster.scale(namespace, name, replicas))
+
+    def _failed(self, fleet: Fleet, error: GenfleetError) -> None:
+        """Told, unless the next look tells it better, or it is nobody's fault: a namespace on its way out (facts K18)."""
+        refused = isinstance(error, ClusterRefused)
+        if not isinstance(error, StoreUnavailable) and not (isinstance(error, ClusterRefused) and error.gone):
+            fleet.write_trouble = Trouble(Fault.APPLY_FAILED, str(error))
+        self._put_off(fleet, str(error), LONGEST_PAUSE_S if refused else LONGEST_OUTAGE_PAUSE_S)
+
+    @staticmethod
+    def _contested(fleet: Fleet) -> bool:
+        return fleet.write_trouble.fault is Fault.SCALED_BY_ANOTHER
+
+    @staticmethod
+    def _put_off(fleet: Fleet, reason: str, longest: float = LONGEST_PAUSE_S) -> None:
+        fleet.failures += 1
+        fleet.not_before = time.monotonic() + min(2.0 ** min(fleet.failures - 1, 10), longest)
+        log.warning("not_applied", queue="/".join(fleet.key), reason=reason)
+
+    async def _tell_workers(self, fleet: Fleet, wanted: Orders) -> None:
+        """Drain and recall by Redis, in one round trip."""
+        calls = [steps.resume(worker) for worker in wanted.recall] + [steps.drain(worker) for worker in wanted.drain]
+        if calls:
+            metrics.REDIS_ROUND_TRIPS.inc()
+            await self._store.run_all(calls)
+            fleet.told = (fleet.told | set(wanted.drain)) - set(wanted.recall)
+            metrics.DRAINS.labels(*fleet.key).inc(len(wanted.drain))
+
+    async def _apply_deployments(self, fleet: Fleet, wanted: Orders, drifted: Sequence[str]) -> bool:
+        """Create or change the present Deployments. Whether any got more replicas."""
+        there = self._world.deployments.get(fleet.key, {})
+        rising = False
+        for plan in fleet.blueprints:
+            name = plan.deployment
+            if name not in wanted.apply and name not in drifted:
+                continue
+            before = there[name].replicas if name in there else 0
+            replicas = wanted.apply.get(name, before)
+            if replicas < before:
+                fleet.lowered[name] = time.monotonic()
+            made = await self._apply_one(fleet, plan.with_replicas(replicas))
+            if made is None:
+                continue
+            self._world.take_deployment(None, made)
+            known = deployment(made)
+            assert known
+            fleet.applied[name] = known.generation
+            rising = rising or known.replicas > before
+        return rising
+
+    async def _apply_one(self, fleet: Fleet, manifest: Manifest) -> Manifest | None:
+        """Apply; a person's change is taken back, another controller's number of replicas is left alone. None: left."""
+        name = manifest["metadata"]["name"]
+        try:
+            made = await self._cluster.apply(manifest)
+        except ClusterRefused as error:
+            if error.status != 409:
+                raise
+            another = _another_scaler(error.causes)
+            if another:
+                message = f"{name}: {another} sets spec.replicas: remove that autoscaler"
+                fleet.write_trouble = Trouble(Fault.SCALED_BY_ANOTHER, message)
+                self._put_off(fleet, message)
+                return None
+            log.info("drift_repaired", deployment=name, fields=list(error.causes))
+            made = await self._cluster.apply(manifest, force=True)
+        if self._contested(fleet):
+            fleet.write_trouble = Trouble()
+        return made
+
+    @staticmethod
+    async def _tolerate_gone(call: Awaitable[object]) -> None:
+        """What is gone needs no change."""
+        try:
+            await call
+        except ClusterRefused as error:
+            if not error.gone:
+                raise
+
+
+def _another_scaler(causes: Sequence[str]) -> str:
+    """Who else scales a Deployment, if it is a controller. A person with kubectl is not one: that is drift.
+
+    The API server says: conflict with "kube-controller-manager" with subresource "scale" …: .spec.replicas
+    """
+    for cause in causes:
+        manager = cause.split('"')[1] if '"' in cause else ""
+        if ".spec.replicas" in cause and manager and not manager.startswith(("kubectl", names.MANAGER)):
+            return manager
+    return ""

@@ -1,0 +1,92 @@
+"""One queue and its workers: what was read of it, what was decided last, and what the next look needs to know."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from genfleet.contract.queue import GenerationQueue
+from genfleet.contract.status import QueueStatus
+from genfleet.errors import ConfigurationError
+from genfleet.scaling.decide import Memory
+from genfleet.scaling.moves import PoolView
+from genfleet.scaling.policy import Policy
+from genfleet_operator.blueprint import Blueprint, Installation, blueprint
+from genfleet_operator.report import Fault, Trouble
+from genfleet_operator.sight import Sight
+from genfleet_operator.world import Key, QueueDocument
+
+REOPEN_S = 300.0
+"""How long a pool that passed workers on takes no new ones."""
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The state of one queue."""
+
+    document: QueueDocument
+    resource: GenerationQueue | None = None
+    """As it was last valid. None: it never was."""
+    policy: Policy | None = None
+    blueprints: tuple[Blueprint, ...] = ()
+    refusal: Trouble = field(default_factory=Trouble)
+    """Why the present document cannot be acted on."""
+    memory: Memory = ()
+    told: set[str] = field(default_factory=set)
+    """Ids of workers that were told to drain, and whose beat may not show it yet."""
+    closed_until: dict[str, float] = field(default_factory=dict)
+    """When a pool that passed workers on may take new ones, by the clock of the observations."""
+    applied: dict[str, int] = field(default_factory=dict)
+    """Generation of each Deployment after we last applied it: another one now means that somebody changed it."""
+    applying: bool = False
+    """Whether writes to the API server are on their way: the next look waits for their end."""
+    write_trouble: Trouble = field(default_factory=Trouble)
+    """What the last writes ran into."""
+    not_before: float = 0.0
+    """No writes before this time (monotonic), after some that failed."""
+    failures: int = 0
+    lowered: dict[str, float] = field(default_factory=dict)
+    """When we last lowered a Deployment (monotonic)."""
+    ending: set[str] = field(default_factory=set)
+    """Pods that were told to end, as of the last look."""
+    status: QueueStatus | None = None
+
+    @property
+    def key(self) -> Key:
+        """Namespace and name of the resource."""
+        return self.document.key
+
+    def read(self, document: QueueDocument, installation: Installation) -> None:
+        """Take a new version of the resource. One that cannot work leaves the last good one in force."""
+        self.document = document
+        try:
+            resource = GenerationQueue.parse(document.document, source=f"GenerationQueue {'/'.join(document.key)}")
+            self.blueprints = tuple(
+                blueprint(resource, document.uid, pool, installation) for pool in resource.spec.pools
+            )
+        except ConfigurationError as error:
+            self.refusal = Trouble(Fault.INVALID_SPEC, str(error))
+            return
+        self.resource, self.policy, self.refusal = resource, Policy.of(resource), Trouble()
+        self.failures, self.not_before = 0, 0.0  # what was refused may have been mended by this version
+
+    def pools(self, seen: Sight) -> Sequence[PoolView]:
+        """The pools as the moves need them: what they hold, and which of their workers wait for a node in vain."""
+        assert self.resource
+        spec, now = self.resource.spec, seen.observation.now
+        views = []
+        for at, pool in enumerate(spec.pools):
+            patience = spec.pools[at + 1].spillover_after_seconds if at + 1 < len(spec.pools) else None
+            stuck = tuple(
+                worker.view.id
+                for worker in seen.workers.values()
+                if worker.view.pool == pool.name
+                and worker.pod
+                and patience is not None
+                and worker.pod.unschedulable_since is not None
+                and now - worker.pod.unschedulable_since >= patience
+            )
+            maximum = spec.scaling.max_replicas if pool.max_replicas is None else pool.max_replicas
+            closed = now < self.closed_until.get(pool.name, 0)
+            views.append(PoolView(name=pool.name, maximum=maximum, stuck=stuck, closed=closed))
+        return views

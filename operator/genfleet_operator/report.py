@@ -1,0 +1,277 @@
+"""What people are told of a queue: its status, with conditions, and what the API and `genfleet queues` show. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from genfleet.contract.queue import GenerationQueue
+from genfleet.contract.reasons import Reason
+from genfleet.contract.status import Condition, LastDecision, PoolStatus, QueueStatus
+from genfleet.contract.task_types import QUEUES
+from genfleet.scaling.decide import Decision
+from genfleet.scaling.observation import Phase
+from genfleet_operator.blueprint import Blueprint, selector
+from genfleet_operator.sight import Sight
+from genfleet_operator.world import Deployment
+
+LONGEST_MESSAGE = 1000
+"""Of a condition, in characters."""
+
+State = Literal["True", "False", "Unknown"]
+Row = tuple[Literal["Ready", "ScalingActive", "ScalingLimited", "Degraded"], State, str, str]
+"""A condition: its type, whether it is so, why in one word, and in a sentence."""
+
+
+class Fault(StrEnum):
+    """What needs a person's attention: the reasons of condition Degraded."""
+
+    NONE = "AsExpected"
+    INVALID_SPEC = "InvalidSpec"
+    """The schema let it through, and it cannot work all the same."""
+    QUEUE_TAKEN = "QueueTaken"
+    """Another resource serves the same queue of the broker."""
+    REDIS_UNREACHABLE = "RedisUnreachable"
+    APPLY_FAILED = "ApplyFailed"
+    """The API server refused a Deployment."""
+    SCALED_BY_ANOTHER = "ScaledByAnother"
+    """Another controller sets the number of replicas."""
+    WORKERS_FAILING = "WorkersFailing"
+    UNSCHEDULABLE = "Unschedulable"
+    """No node has room for workers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A fault and a sentence about it."""
+
+    fault: Fault = Fault.NONE
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What one look at a queue came to."""
+
+    queue: GenerationQueue
+    generation: int
+    seen: Sight
+    decision: Decision
+    pools: tuple[PoolStatus, ...]
+    trouble: Trouble
+
+
+def status(outcome: Outcome, before: QueueStatus | None, now: datetime) -> QueueStatus:
+    """The status after a decision. Times of `before` stay where nothing changed."""
+    queue, seen, decision = outcome.queue, outcome.seen, outcome.decision
+    facts = seen.observation
+    stamp = _stamp(now)
+    ready, draining = _ready(seen.workers.values()), _count(seen, Phase.DRAINING)
+    known = facts.demand is not None
+    return QueueStatus(
+        observed_generation=outcome.generation,
+        waiting=facts.waiting + facts.due if facts.waiting is not None else None,
+        running=facts.running if known else None,
+        oldest_wait_seconds=None if facts.oldest_wait is None else int(facts.oldest_wait),
+        desired=decision.replicas,
+        replicas=facts.replicas,
+        ready=ready,
+        draining=draining,
+        workers=f"{ready}/{decision.replicas}" + (f" +{draining} draining" if draining else ""),
+        selector=selector(queue),
+        last_decision=_last_decision(decision, before, stamp),
+        pools=outcome.pools,
+        conditions=tuple(_condition(row, outcome.generation, before, stamp) for row in _conditions(outcome)),
+    )
+
+
+def refused(generation: int, trouble: Trouble, before: QueueStatus | None, now: datetime) -> QueueStatus:
+    """The status of a resource that cannot be acted on. What runs, goes on."""
+    stamp = _stamp(now)
+    rows: list[Row] = [
+        ("Ready", "False", trouble.fault, trouble.message),
+        ("ScalingActive", "False", trouble.fault, trouble.message),
+        ("Degraded", "True", trouble.fault, trouble.message),
+    ]
+    conditions = tuple(_condition(row, generation, before, stamp) for row in rows)
+    if before is None:
+        return QueueStatus(observed_generation=generation, conditions=conditions)
+    return before.model_copy(update={"observed_generation": generation, "conditions": conditions})
+
+
+def trouble_of(pools: Sequence[PoolStatus]) -> Trouble:
+    """What the workers themselves show: they fail, or find no place."""
+    failing = [pool for pool in pools if pool.message and not pool.unschedulable]
+    if failing:
+        return Trouble(Fault.WORKERS_FAILING, f"pool {failing[0].name}: {failing[0].message}")
+    stuck = sum(pool.unschedulable for pool in pools)
+    if stuck:
+        first = next(pool for pool in pools if pool.unschedulable)
+        return Trouble(Fault.UNSCHEDULABLE, f"{stuck} worker(s) find no node; pool {first.name}: {first.message}")
+    return Trouble()
+
+
+def pools_of(
+    blueprints: Sequence[Blueprint], seen: Sight, deployments: Mapping[str, Deployment]
+) -> tuple[PoolStatus, ...]:
+    """The workers by pool."""
+    return tuple(_pool(plan, seen, deployments.get(plan.deployment)) for plan in blueprints)
+
+
+def shown(outcome: Outcome) -> dict[str, Any]:
+    """What is kept in Redis for the API and `genfleet queues`, as the local fleet keeps it."""
+    decision, scaling = outcome.decision, outcome.queue.spec.scaling
+    views = [worker.view for worker in outcome.seen.workers.values()]
+    phases = Counter(view.phase.value for view in views)
+    told = f" {outcome.trouble.message}" if outcome.trouble.message else ""
+    return {
+        "wanted": decision.replicas,
+        **{phase.value: phases[phase.value] for phase in Phase},
+        "busy": sum(view.running > 0 for view in views),
+        "minimum": scaling.min_replicas,
+        "maximum": scaling.max_replicas,
+        "reason": decision.reason.value,
+        "explanation": decision.explanation + told,
+    }
+
+
+def _pool(plan: Blueprint, seen: Sight, deployment: Deployment | None) -> PoolStatus:
+    workers = [worker for worker in seen.workers.values() if worker.view.pool == plan.pool]
+    staying = [worker for worker in workers if worker.view.phase is not Phase.DRAINING]
+    pods = [worker.pod for worker in staying if worker.pod]
+    message = next((pod.trouble for pod in pods if pod.trouble), deployment.failure if deployment else "")
+    return PoolStatus(
+        name=plan.pool,
+        deployment=plan.deployment,
+        replicas=len(staying),
+        ready=_ready(workers),
+        draining=len(workers) - len(staying),
+        outdated=sum(worker.view.outdated for worker in workers),
+        unschedulable=sum(pod.unschedulable_since is not None for pod in pods),
+        message=message[:500],
+    )
+
+
+def _ready(workers: Any) -> int:
+    return sum(worker.view.phase is Phase.READY for worker in workers)
+
+
+def _count(seen: Sight, phase: Phase) -> int:
+    return sum(worker.view.phase is phase for worker in seen.workers.values())
+
+
+def _last_decision(decision: Decision, before: QueueStatus | None, stamp: str) -> LastDecision:
+    last = before.last_decision if before else None
+    if last and (last.replicas, last.reason) == (decision.replicas, decision.reason):
+        return last
+    message = decision.explanation[:LONGEST_MESSAGE]
+    return LastDecision(replicas=decision.replicas, reason=decision.reason, message=message, time=stamp)
+
+
+def _conditions(outcome: Outcome) -> list[Row]:
+    trouble = outcome.trouble
+    degraded: State = "False" if trouble.fault is Fault.NONE else "True"
+    return [
+        ("Ready", *_readiness(outcome)),
+        ("ScalingActive", *_activity(outcome.decision, trouble)),
+        ("ScalingLimited", *_limits(outcome)),
+        ("Degraded", degraded, trouble.fault, trouble.message),
+    ]
+
+
+def _condition(row: Row, generation: int, before: QueueStatus | None, stamp: str) -> Condition:
+    kind, state, reason, message = row
+    was = next((one for one in before.conditions if one.type == kind), None) if before else None
+    return Condition(
+        type=kind,
+        status=state,
+        reason=str(reason),
+        message=message[:LONGEST_MESSAGE],
+        last_transition_time=was.last_transition_time if was and was.status == state else stamp,
+        observed_generation=generation,
+    )
+
+
+def _readiness(outcome: Outcome) -> tuple[State, str, str]:
+    queue, trouble = outcome.queue, outcome.trouble
+    ready, wanted = _ready(outcome.seen.workers.values()), outcome.decision.replicas
+    unknown = ""
+    if queue.spec.queue not in QUEUES:  # a newer worker may know more types, so it is no fault
+        unknown = f" No task type of this version is routed to {queue.spec.queue!r}: is spec.queue spelled right?"
+    if ready >= wanted:
+        reason = "ScaledToZero" if wanted == 0 else "WorkersReady"
+        return "True", reason, f"{ready} of {wanted} workers are ready.{unknown}"
+    reason = trouble.fault if trouble.fault in (Fault.WORKERS_FAILING, Fault.UNSCHEDULABLE) else "WorkersStarting"
+    return "False", reason, f"{ready} of {wanted} workers are ready.{unknown}"
+
+
+def _activity(decision: Decision, trouble: Trouble) -> tuple[State, str, str]:
+    if trouble.fault in (Fault.SCALED_BY_ANOTHER, Fault.APPLY_FAILED):
+        return "False", trouble.fault, trouble.message
+    if decision.reason is Reason.DEMAND_UNKNOWN:
+        return "False", decision.reason, "How much work there is cannot be seen: what runs, stays."
+    if decision.reason is Reason.PAUSED:
+        return "False", decision.reason, "spec.paused is true: nothing is handed out, and no worker is added."
+    return "True", "FollowingDemand", "The number of workers follows the work."
+
+
+def _limits(outcome: Outcome) -> tuple[State, str, str]:
+    scaling, decision = outcome.queue.spec.scaling, outcome.decision
+    match decision.reason:
+        case Reason.AT_MAXIMUM:
+            return "True", decision.reason, f"The work needs more workers than maxReplicas ({scaling.max_replicas})."
+        case Reason.AT_MINIMUM:
+            return "True", decision.reason, f"The work needs fewer workers than minReplicas ({scaling.min_replicas})."
+        case Reason.SCHEDULED_FLOOR:
+            return "True", decision.reason, "The work needs fewer workers than an open window of the schedule keeps."
+        case _:
+            return "False", "WithinBounds", "The work decides, not a bound."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """What an Event tells."""
+
+    reason: str
+    note: str
+    warning: bool = False
+
+
+def event(queue: GenerationQueue, uid: str, notice: Notice, now: datetime, number: int) -> dict[str, Any]:
+    """An Event about a queue, as `kubectl describe` shows it."""
+    namespace = queue.metadata.namespace
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {
+            "name": f"{queue.metadata.name}.{int(now.timestamp() * 1000):x}{number:x}",
+            "namespace": namespace,
+        },
+        "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "type": "Warning" if notice.warning else "Normal",
+        "reason": notice.reason,
+        "action": "Scale",
+        "note": notice.note[:LONGEST_MESSAGE],
+        "regarding": {
+            "apiVersion": queue.api_version,
+            "kind": queue.kind,
+            "name": queue.metadata.name,
+            "namespace": namespace,
+            "uid": uid,
+        },
+        "reportingController": "genfleet.dev/operator",
+        "reportingInstance": "genfleet-operator",
+    }
+
+
+def _stamp(now: datetime) -> str:
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def workers_by_state(seen: Sight) -> dict[str, int]:
+    """For metrics."""
+    return {phase.value: _count(seen, phase) for phase in Phase}

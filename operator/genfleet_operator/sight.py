@@ -1,0 +1,149 @@
+"""What one look saw of a queue: its tasks in Redis, its workers in Redis and in the cluster, put together.
+
+A worker is a pod. Redis knows what it does, the cluster whether it is there; each alone is half the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from genfleet.scaling.observation import Observation, Phase, WorkerView
+from genfleet.store.records import QueueSeen, WorkerSeen
+from genfleet_operator.blueprint import Blueprint
+from genfleet_operator.removal import in_order
+from genfleet_operator.world import Deployment, Pod
+
+ASSUMED_BUSY_S = 60.0
+"""How long a ready pod that says nothing is taken for one at work: Redis may just have come back. Longer, and its tasks
+have long gone elsewhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker, with what is needed to act on it."""
+
+    view: WorkerView
+    deployment: str
+    pod: Pod | None
+    """None: it was asked for, and its pod is not there yet."""
+    empty: bool = False
+    """Whether it takes nothing new and holds nothing: it may be removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """A queue at one moment."""
+
+    observation: Observation
+    workers: Mapping[str, Worker]
+    """By id, in the order of the observation."""
+
+    def of(self, deployment: str) -> list[Worker]:
+        """The workers of a Deployment."""
+        return [worker for worker in self.workers.values() if worker.deployment == deployment]
+
+
+def sight(
+    seen: QueueSeen | None,
+    *,
+    now: float,
+    blueprints: Sequence[Blueprint],
+    deployments: Mapping[str, Deployment],
+    pods: Mapping[str, Pod],
+    told: Collection[str] = (),
+    listening_since: float = 0.0,
+) -> Sight:
+    """What is known of a queue.
+
+    `seen` None: Redis could not be asked. `told`: ids of workers that were told to drain. `listening_since`: since when
+    beats could be heard without a break.
+    """
+    beats = {beat.id: beat for beat in seen.workers} if seen else {}
+    current = {plan.deployment for plan in blueprints}
+    view = _View(
+        current=current,
+        leaving=_leaving(deployments, pods),
+        told=told,
+        busy_after=now - ASSUMED_BUSY_S if listening_since < now - ASSUMED_BUSY_S else 0.0,
+    )
+    workers = [worker for pod in pods.values() if (worker := _worker(pod, beats.get(pod.worker), view)) is not None]
+    for deployment in deployments.values():
+        workers += _asked_for(deployment, pods, current)
+    order = {plan.pool: at for at, plan in enumerate(blueprints)}
+    workers.sort(
+        key=lambda one: (order.get(one.view.pool, len(order)), one.pod.created if one.pod else now, one.view.id)
+    )
+    observation = Observation(
+        now=now,
+        waiting=seen.waiting if seen else None,
+        running=seen.running if seen else 0,
+        due=seen.due if seen else 0,
+        oldest_wait=_seconds(seen.oldest_wait_ms) if seen else None,
+        service_seconds=_seconds(seen.service_ms) if seen else None,
+        workers=tuple(worker.view for worker in workers),
+    )
+    return Sight(observation, {worker.view.id: worker for worker in workers})
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def deployment_of(pod: Pod) -> str:
+    """The name of the Deployment that a pod belongs to."""
+    return f"{pod.queue[1]}-{pod.pool}-{pod.revision}"
+
+
+def _leaving(deployments: Mapping[str, Deployment], pods: Mapping[str, Pod]) -> set[str]:
+    """Pods that Kubernetes is about to remove, as their Deployment was lowered already."""
+    leaving: set[str] = set()
+    for deployment in deployments.values():
+        active = in_order(pod for pod in pods.values() if deployment_of(pod) == deployment.name)
+        leaving |= {pod.name for pod in active[: max(0, len(active) - deployment.replicas)]}
+    return leaving
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _View:
+    """What a pod is judged by."""
+
+    current: Collection[str]
+    """Deployments of the present revisions."""
+    leaving: Collection[str]
+    """Pods that are about to be removed."""
+    told: Collection[str]
+    """Workers that were told to drain."""
+    busy_after: float
+    """A pod that became ready later, and says nothing, is taken for busy."""
+
+
+def _worker(pod: Pod, beat: WorkerSeen | None, view: _View) -> Worker | None:
+    """A pod as a worker. None: it has ended, or ends and has nothing to say any more."""
+    if not pod.active and beat is None:
+        return None
+    outdated = deployment_of(pod) not in view.current
+    draining = (beat.draining if beat else False) or pod.worker in view.told
+    silent = beat is None and pod.ready
+    running = beat.about["running"] if beat else int(silent and pod.ready_since >= view.busy_after)
+    if not pod.active or draining or pod.name in view.leaving:
+        phase, recallable = Phase.DRAINING, pod.active and not outdated and pod.name not in view.leaving
+    else:
+        phase, recallable = (Phase.READY if beat or silent else Phase.STARTING), True
+    worker = WorkerView(pod.worker, phase, running, recallable, pod.pool, outdated and phase is not Phase.DRAINING)
+    drained = beat.about["phase"] == "drained" if beat else draining and running == 0
+    return Worker(worker, deployment_of(pod), pod, empty=pod.active and draining and drained)
+
+
+def _asked_for(deployment: Deployment, pods: Mapping[str, Pod], current: set[str]) -> list[Worker]:
+    """Workers whose pods Kubernetes has not made yet."""
+    there = sum(pod.active and deployment_of(pod) == deployment.name for pod in pods.values())
+    outdated = deployment.name not in current
+    return [
+        Worker(
+            WorkerView(f"{deployment.name}#{number}", Phase.STARTING, pool=deployment.pool, outdated=outdated),
+            deployment.name,
+            None,
+        )
+        for number in range(there, deployment.replicas)
+    ]

@@ -1,0 +1,56 @@
+"""What kopf is asked to watch. Handlers only take note: deciding is the controller's, in one loop for all queues.
+
+Only `on.event`: kopf's other handlers add finalizers, so that an operator that is away would keep queues from being
+deleted, and remember their state in annotations (facts K5, K6). What an event says counts only as news of the present.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from genfleet_operator import names
+from genfleet_operator.world import World
+
+
+def registry(world: World, on_news: Callable[[], None]) -> kopf.OperatorRegistry:
+    """The handlers, which put what they see into `world`."""
+    handlers = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=handlers)
+    def login(**about: Any) -> kopf.ConnectionInfo | None:
+        return kopf.login_with_service_account(**about) or kopf.login_with_kubeconfig(**about)
+
+    @kopf.on.startup(registry=handlers)
+    async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
+        settings.posting.enabled = False  # our events are deduplicated (facts K7)
+        settings.peering.standalone = True  # we have a Lease (facts K4)
+        settings.scanning.disabled = True  # needs no right to list namespaces and definitions
+        settings.watching.server_timeout = 240
+        settings.watching.client_timeout = 300
+        settings.watching.connect_timeout = 10
+        settings.watching.chunk_size = 500
+        settings.watching.label_selectors["apps", "v1", "deployments"] = names.OURS
+        settings.watching.label_selectors["v1", "pods"] = names.OURS
+        settings.networking.request_timeout = 30
+        settings.networking.error_backoffs = [1, 1, 2, 3, 5, 8, 13, 21] + [30] * 1000  # hours, not 54 s (facts K3)
+        settings.queueing.worker_limit = 20
+
+    @kopf.on.event(names.GROUP, "v1alpha1", "generationqueues", registry=handlers)
+    async def queue(event: kopf.RawEvent, **_: Any) -> None:
+        world.take_queue(event["type"], event["object"])
+        on_news()
+
+    @kopf.on.event("apps", "v1", "deployments", registry=handlers)
+    async def deployment(event: kopf.RawEvent, **_: Any) -> None:
+        world.take_deployment(event["type"], event["object"])
+        on_news()
+
+    @kopf.on.event("v1", "pods", registry=handlers)
+    async def pod(event: kopf.RawEvent, **_: Any) -> None:
+        world.take_pod(event["type"], event["object"])
+        on_news()
+
+    return handlers

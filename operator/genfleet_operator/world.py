@@ -1,0 +1,256 @@
+"""What is known of the cluster: queues, and the Deployments and pods that operators made, kept up to date by watches.
+
+Only what decisions need is kept of each object. Whoever brings an older version than is known is not listened to, so
+watches, lists and the answers to our own writes may come in any order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from genfleet_operator import names
+
+Json = Mapping[str, Any]
+
+Key = tuple[str, str]
+"""Namespace and name of a queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDocument:
+    """A GenerationQueue as it was written; not yet checked."""
+
+    key: Key
+    uid: str
+    generation: int
+    created: str
+    document: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """A Deployment of ours."""
+
+    name: str
+    queue: Key
+    pool: str
+    revision: str
+    replicas: int
+    generation: int
+    failure: str
+    """Why pods cannot be created, such as a quota. Empty: nothing known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod of one of our Deployments. Moments are seconds since the epoch, by the clock of the API server."""
+
+    name: str
+    queue: Key
+    pool: str
+    revision: str
+    phase: str
+    assigned: bool
+    """Whether it has a node."""
+    ready: bool
+    ready_since: float
+    created: float
+    restarts: int
+    terminating: bool
+    cost: int
+    ours: bool
+    """Whether the cost is one that we wrote, or none."""
+    unschedulable_since: float | None
+    trouble: str
+    """Why it does not run, in Kubernetes' words. Empty: it does, or is about to."""
+
+    @property
+    def active(self) -> bool:
+        """Whether a ReplicaSet counts it."""
+        return not self.terminating and self.phase not in ("Succeeded", "Failed")
+
+    @property
+    def worker(self) -> str:
+        """The name its worker reports under."""
+        return names.worker_id(self.name, self.queue[0])
+
+
+@dataclass(slots=True)
+class World:
+    """The objects by kind and name. `changed` collects the queues that something happened to."""
+
+    queues: dict[Key, QueueDocument] = field(default_factory=dict)
+    deployments: dict[Key, dict[str, Deployment]] = field(default_factory=dict)
+    pods: dict[Key, dict[str, Pod]] = field(default_factory=dict)
+    changed: set[Key] = field(default_factory=set)
+    gone: list[Pod] = field(default_factory=list)
+    """Pods that are no more, for whoever cleans up after them."""
+    _versions: dict[tuple[str, str, str], int] = field(default_factory=dict)
+
+    def take_queue(self, event: str | None, obj: Json) -> None:
+        """A GenerationQueue was seen."""
+        key = _key(obj)
+        if not self._is_news("queue", obj, event):
+            return
+        if event == "DELETED":
+            self.queues.pop(key, None)
+        else:
+            self.queues[key] = queue_document(obj)
+        self.changed.add(key)
+
+    def take_deployment(self, event: str | None, obj: Json) -> None:
+        """A Deployment was seen."""
+        seen = deployment(obj)
+        if seen is None or not self._is_news("deployment", obj, event):
+            return
+        self._keep(self.deployments, seen.queue, seen.name, None if event == "DELETED" else seen)
+
+    def take_pod(self, event: str | None, obj: Json) -> None:
+        """A pod was seen."""
+        seen = pod(obj)
+        if seen is None or not self._is_news("pod", obj, event):
+            return
+        if event == "DELETED":
+            self.gone.append(seen)
+        self._keep(self.pods, seen.queue, seen.name, None if event == "DELETED" else seen)
+
+    def forget_absent(self, kind: str, present: Iterable[Json], namespaces: Iterable[str], known: set[Key]) -> None:
+        """After a list: what was `known` before it and is not in it, has gone without a watch that told us."""
+        there = {_key(obj) for obj in present}
+        looked_at = set(namespaces)
+        for namespace, name in known - there:
+            if looked_at and namespace not in looked_at:
+                continue
+            self._versions.pop((kind, namespace, name), None)
+            if kind == "queue":
+                self.queues.pop((namespace, name), None)
+                self.changed.add((namespace, name))
+                continue
+            keyed = self._keyed(kind)
+            for queue in [queue for queue, objects in keyed.items() if queue[0] == namespace and name in objects]:
+                self._keep(keyed, queue, name, None)
+
+    def known(self, kind: str) -> set[Key]:
+        """Namespaces and names of what is known of a kind."""
+        if kind == "queue":
+            return set(self.queues)
+        return {(queue[0], name) for queue, objects in self._keyed(kind).items() for name in objects}
+
+    def _keyed(self, kind: str) -> dict[Key, dict[str, Any]]:
+        keyed: dict[Key, dict[str, Any]] = self.deployments if kind == "deployment" else self.pods
+        return keyed
+
+    def _keep(self, keyed: dict[Key, dict[str, Any]], queue: Key, name: str, seen: Any) -> None:
+        objects = keyed.setdefault(queue, {})
+        if seen is None:
+            objects.pop(name, None)
+        else:
+            objects[name] = seen
+        if not objects:
+            del keyed[queue]
+        self.changed.add(queue)
+
+    def _is_news(self, kind: str, obj: Json, event: str | None) -> bool:
+        """Whether this version is no older than what is known. Objects that are gone are forgotten with their version."""
+        namespace, name = _key(obj)
+        version = int(obj["metadata"].get("resourceVersion") or 0)
+        known = self._versions.get((kind, namespace, name), -1)
+        if event == "DELETED":
+            self._versions.pop((kind, namespace, name), None)
+        elif version >= known:
+            self._versions[kind, namespace, name] = version
+        return version >= known
+
+
+def queue_document(obj: Json) -> QueueDocument:
+    """What is kept of a GenerationQueue."""
+    meta = obj["metadata"]
+    document = {
+        "apiVersion": obj.get("apiVersion"),
+        "kind": obj.get("kind"),
+        "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
+        "spec": plain(obj.get("spec")),
+    }
+    created = str(meta.get("creationTimestamp", ""))
+    return QueueDocument(_key(obj), str(meta.get("uid", "")), int(meta.get("generation", 0)), created, document)
+
+
+def deployment(obj: Json) -> Deployment | None:
+    """What is kept of a Deployment. None: it is not one of ours."""
+    meta, spec = obj["metadata"], obj.get("spec") or {}
+    labels = meta.get("labels") or {}
+    if names.QUEUE not in labels or names.POOL not in labels:
+        return None
+    conditions = (obj.get("status") or {}).get("conditions") or ()
+    failures = [
+        one.get("message", "") for one in conditions if one["type"] == "ReplicaFailure" and one["status"] == "True"
+    ]
+    return Deployment(
+        name=meta["name"],
+        queue=(meta["namespace"], labels[names.QUEUE]),
+        pool=labels[names.POOL],
+        revision=labels.get(names.REVISION, ""),
+        replicas=int(spec.get("replicas", 1)),
+        generation=int(meta.get("generation", 0)),
+        failure=failures[0] if failures else "",
+    )
+
+
+def pod(obj: Json) -> Pod | None:
+    """What is kept of a pod. None: it is not one of ours."""
+    meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
+    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    if names.QUEUE not in labels or names.POOL not in labels:
+        return None
+    conditions = {one["type"]: one for one in status.get("conditions") or ()}
+    ready, scheduled = conditions.get("Ready", {}), conditions.get("PodScheduled", {})
+    containers = status.get("containerStatuses") or ()
+    unschedulable = scheduled.get("reason") == "Unschedulable"
+    cost = str(annotations.get(names.DELETION_COST, "0"))
+    return Pod(
+        name=meta["name"],
+        queue=(meta["namespace"], labels[names.QUEUE]),
+        pool=labels[names.POOL],
+        revision=labels.get(names.REVISION, ""),
+        phase=status.get("phase", "Pending"),
+        assigned=bool(spec.get("nodeName")),
+        ready=ready.get("status") == "True",
+        ready_since=moment(ready.get("lastTransitionTime")),
+        created=moment(meta.get("creationTimestamp")),
+        restarts=max((int(one.get("restartCount", 0)) for one in containers), default=0),
+        terminating="deletionTimestamp" in meta,
+        cost=int(cost) if cost.lstrip("+-").isdigit() else 0,
+        ours=cost in ("0", str(names.EMPTY_COST)),
+        unschedulable_since=moment(scheduled.get("lastTransitionTime")) if unschedulable else None,
+        trouble=_trouble(scheduled if unschedulable else {}, containers),
+    )
+
+
+def _trouble(unschedulable: Json, containers: Iterable[Json]) -> str:
+    if unschedulable:
+        return f"Unschedulable: {unschedulable.get('message', '')}"
+    for container in containers:
+        waiting = (container.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
+            message = waiting.get("message", "")
+            return f"{waiting['reason']}: {message}" if message else str(waiting["reason"])
+    return ""
+
+
+def moment(text: str | None) -> float:
+    """Seconds since the epoch of a time as Kubernetes writes it; 0 for none."""
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def plain(value: Any) -> Any:
+    """A copy in plain dicts and lists: kopf hands out read-only views."""
+    if isinstance(value, Mapping):
+        return {name: plain(entry) for name, entry in value.items()}
+    return [plain(entry) for entry in value] if isinstance(value, list | tuple) else value
+
+
+def _key(obj: Json) -> Key:
+    return obj["metadata"]["namespace"], obj["metadata"]["name"]

@@ -1,0 +1,165 @@
+"""The images as far as can be told without building them: what they lock, copy and run as."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+REQUIREMENTS = ROOT / "requirements"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DOCKERFILES = sorted(ROOT.glob("Dockerfile.*"))
+SUBSETS = sorted(path for path in REQUIREMENTS.glob("*.txt") if path.name != "lock.txt")
+
+# The extras behind each locked file; the build's own file has what the wheel is built with.
+EXTRAS = {"api": ["service", "operator"], "worker": ["worker"]}
+# What is not in the API's image, or it would be as large as the worker's.
+WORKERS_OWN = {"celery", "imageio-ffmpeg", "numpy", "pillow"}
+
+
+def locked(file: Path) -> dict[str, set[str]]:
+    """The hashes of each pinned distribution, by its pin with its version and marker."""
+    pins: dict[str, set[str]] = {}
+    for line in file.read_text().replace("\\\n", "").splitlines():
+        pin, *hashes = line.split("--hash=")
+        if pin.strip() and not pin.lstrip().startswith("#"):
+            pins[pin.strip()] = {each.strip() for each in hashes}
+    return pins
+
+
+def names(file: Path) -> set[str]:
+    """The distributions in a locked file."""
+    return {canonicalize_name(Requirement(pin).name) for pin in locked(file)}
+
+
+def instructions(dockerfile: Path) -> list[tuple[str, str]]:
+    """Each instruction with its arguments; a continued line is one."""
+    text = re.sub(r"^#.*\n", "", dockerfile.read_text(), flags=re.MULTILINE).replace("\\\n", "")
+    return [
+        (word.upper(), rest.strip()) for word, _, rest in (line.partition(" ") for line in text.splitlines()) if word
+    ]
+
+
+def last(dockerfile: Path, word: str) -> str:
+    """What an instruction says in the image that is shipped: the last stage's last one counts."""
+    every = instructions(dockerfile)
+    start = max(index for index, (found, _) in enumerate(every) if found == "FROM")
+    return [rest for found, rest in every[start:] if found == word][-1]
+
+
+@pytest.fixture(params=DOCKERFILES, ids=lambda path: path.name)
+def dockerfile(request: pytest.FixtureRequest) -> Path:
+    """Each Dockerfile."""
+    path: Path = request.param
+    return path
+
+
+# -- what is installed -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("subset", SUBSETS, ids=lambda path: path.name)
+def test_an_image_has_the_versions_that_the_tests_ran_with(subset: Path) -> None:
+    """Each pin of an image is in the lock file, with the same hashes: `make lock` writes both."""
+    whole = {Requirement(pin): hashes for pin, hashes in locked(REQUIREMENTS / "lock.txt").items()}
+    versions = {(each.name, str(each.specifier)): hashes for each, hashes in whole.items()}
+
+    for pin, hashes in locked(subset).items():
+        wanted = Requirement(pin)
+        assert hashes, f"{pin} has no hash"
+        assert versions.get((wanted.name, str(wanted.specifier))) == hashes, f"{pin}: run `make lock`"
+
+
+@pytest.mark.parametrize(("image", "extras"), EXTRAS.items(), ids=EXTRAS)
+def test_an_image_has_what_its_programs_ask_for(image: str, extras: list[str]) -> None:
+    """Each direct dependency of the core and of the image's extras is locked for it, in a version that will do."""
+    asked = [*PROJECT["project"]["dependencies"]]
+    for extra in extras:
+        asked += PROJECT["project"]["optional-dependencies"][extra]
+    pins = [Requirement(pin) for pin in locked(REQUIREMENTS / f"{image}.txt")]
+
+    for wanted in map(Requirement, asked):
+        found = [pin for pin in pins if canonicalize_name(pin.name) == canonicalize_name(wanted.name)]
+        assert found, f"{wanted.name} is not in requirements/{image}.txt: run `make lock`"
+        for pin in found:
+            (version,) = pin.specifier
+            assert version.version in wanted.specifier, f"{pin}: run `make lock`"
+
+
+def test_the_wheel_is_built_with_locked_tools() -> None:
+    """What the build system requires is locked too: an image takes nothing that has no hash."""
+    required = {canonicalize_name(Requirement(line).name) for line in PROJECT["build-system"]["requires"]}
+
+    assert required <= names(REQUIREMENTS / "build.txt")
+
+
+def test_the_image_of_the_api_is_small() -> None:
+    """It has nothing of what only engines need."""
+    assert not names(REQUIREMENTS / "api.txt") & WORKERS_OWN
+
+
+# -- what a Dockerfile says ------------------------------------------------------------------------------------------------
+
+
+def test_an_image_runs_as_a_user_by_number(dockerfile: Path) -> None:
+    """`runAsNonRoot` can be checked by a cluster for numbers alone."""
+    assert last(dockerfile, "USER") == "10001:10001"
+
+
+def test_an_image_can_be_asked_how_it_is(dockerfile: Path) -> None:
+    """Compose and Docker ask by the image's own health check; a stop is a SIGTERM, which programs end well on."""
+    assert last(dockerfile, "HEALTHCHECK")
+    assert last(dockerfile, "STOPSIGNAL") == "SIGTERM"
+
+
+def test_a_command_can_be_replaced(dockerfile: Path) -> None:
+    """The API's image is the operator's too: there is no entrypoint in the way, and the command is one that exists."""
+    command = re.fullmatch(r'\["(.+)"\]', last(dockerfile, "CMD"))
+
+    assert command
+    assert command[1] in PROJECT["project"]["scripts"]
+    assert "ENTRYPOINT" not in dict(instructions(dockerfile))
+
+
+def test_an_image_is_made_of_what_is_known(dockerfile: Path) -> None:
+    """No tag that moves to another program overnight, and nothing fetched past the locked files."""
+    every = instructions(dockerfile)
+    bases = [rest for word, rest in every if word == "ARG" and rest.startswith("BASE=")]
+
+    assert [base for base in bases if ":" not in base or base.endswith(":latest")] == []
+    stages = [rest.split() for word, rest in every if word == "FROM"]
+    assert {stage[0] for stage in stages} <= {"${BASE}", *(stage[-1] for stage in stages if "AS" in stage)}
+    assert "ADD" not in dict(every)
+    for word, rest in every:
+        for installed in re.findall(r"pip (?:--python \S+ )?install ([^&]+)", rest) if word == "RUN" else []:
+            assert "--require-hashes" in installed or "--no-deps" in installed, installed
+
+
+def test_an_image_copies_files_that_are_there(dockerfile: Path) -> None:
+    """Each COPY from the repository names what exists and what `.dockerignore` lets through."""
+    for word, rest in instructions(dockerfile):
+        if word == "COPY" and not rest.startswith("--from"):
+            for source in rest.split()[:-1]:
+                assert (ROOT / source).exists(), source
+                assert source == "." or _is_sent(source), f"{source} is kept back by .dockerignore"
+
+
+def test_a_build_gets_every_package_and_no_secret() -> None:
+    """`.dockerignore` lets in what the wheel is made of, and by its form nothing that it does not name."""
+    needed = [*PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"], "pyproject.toml"]
+    needed += [PROJECT["project"]["readme"], *PROJECT["project"]["license-files"]]
+
+    assert [path for path in needed if not _is_sent(path)] == []
+    assert [path for path in (".env", ".git", ".genfleet", "tests", ".venv") if _is_sent(path)] == []
+
+
+def _is_sent(path: str) -> bool:
+    """Whether a path is let in: all is kept back, then folders and files are named."""
+    first, *rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    assert first == "*"
+    allowed = [rule[1:] for rule in rules if rule.startswith("!")]
+    return any(Path(path).match(rule) or path.startswith(rule) for rule in allowed)
