@@ -38,13 +38,13 @@ def test_a_task_is_run_and_its_file_published(site: Site, store: SyncStore) -> N
     task_id = submitted(store)
     with site.worker(GENFLEET_MEDIA_URL="https://media.ft.tc"):
         task = settled(store, task_id)
+        wait_for("the message to be acknowledged", lambda: site.redis.client.hlen("unacked") == 0)
 
     assert task.state is State.COMPLETED
     assert task.result is not None
     assert task.result["metadata"] == {"duration": 1.0, "file_size": len(task_id)}
     place = task.result["media_url"].removeprefix("https://media.ft.tc/")
     assert (site.folder / "media" / place).read_text() == task_id
-    assert site.redis.client.hlen("unacked") == 0
 
 
 def test_progress_and_step_move_while_a_task_runs(site: Site, store: SyncStore) -> None:

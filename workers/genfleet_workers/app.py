@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import structlog
 from celery import Celery, Task, bootsteps, signals
-from kombu import Exchange, Queue
+from celery.worker.consumer import Consumer
+from celery.worker.state import maybe_shutdown
+from kombu import Connection, Exchange, Queue
 from kombu.utils.imports import symbol_by_name
 
 from genfleet.contract import keys
@@ -24,10 +28,14 @@ from genfleet_workers.machine import Machine
 from genfleet_workers.request import Request
 from genfleet_workers.settings import WorkerSettings
 
+log = structlog.get_logger(__name__)
+
 REDELIVERY = timedelta(hours=24)
 """After this long kombu offers a message again that nobody acknowledged: far behind our own leases, a backstop."""
 TURN_S = 5.0
 """How often the main loop shows that it turns."""
+CONNECT_EVERY_S = 5
+"""How often, at most, a worker that lost Redis tries again. Celery would let half a minute pass."""
 
 
 def create_app(settings: WorkerSettings) -> Celery:
@@ -76,6 +84,7 @@ def _configuration(settings: WorkerSettings) -> dict[str, Any]:
         "worker_max_memory_per_child": settings.memory_per_process // 1024,  # Celery counts KiB
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # their leases go on
         "worker_hijack_root_logger": False,
+        "worker_consumer": PatientConsumer,
         # Broadcasts cost the square of the fleet (facts M15).
         "worker_enable_remote_control": settings.remote_control,
         "worker_send_task_events": settings.remote_control,
@@ -117,12 +126,40 @@ def _nothing() -> None:
     """What is done with a place that is taken already."""
 
 
+class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
+    """Waits for Redis, and shows that the main loop turns all the while.
+
+    Celery's own stays in one place until it is connected, where no timer fires. A liveness probe would then end every
+    worker, with all that runs there, because Redis is away.
+    """
+
+    def ensure_connected(self, conn: Connection) -> Connection:
+        """The connection, once it is there."""
+        conn.ensure_connection(
+            self._not_yet, interval_start=1, interval_step=1, interval_max=CONNECT_EVERY_S, callback=self._turn
+        )
+        self.first_connection_attempt = False
+        return conn
+
+    def _not_yet(self, error: Exception, interval: float) -> None:
+        log.warning("broker_unreachable", reason=str(error), again_in=interval)
+
+    def _turn(self) -> None:
+        """Called when an attempt failed, and each second until the next one."""
+        maybe_shutdown()
+        if not self.first_connection_attempt:  # the file says that this worker has been ready
+            self.app.show_turn()
+
+
 def run_worker(settings: WorkerSettings) -> int:
     """Be a worker until told to stop. The exit status."""
+    if settings.beat_file:
+        settings.beat_file.unlink(missing_ok=True)  # of a container that ran here before, and died
     app = create_app(settings)
     store = SyncStore(settings.redis_url)
     beat = Beat(settings, store, Machine())
     app.claims = Claims(store, beat.holdings, settings.worker_id)
+    app.show_turn = partial(_touch, settings.beat_file)
     app.steps["consumer"].add(KeepPlaces)
     _connect_signals(app, settings, beat)
     quiet = not settings.remote_control
@@ -132,6 +169,7 @@ def run_worker(settings: WorkerSettings) -> int:
         without_gossip=quiet,
         without_mingle=True,  # it waits a second for answers that matter to Celery's own revoke alone
         without_heartbeat=quiet,
+        quiet=settings.log_format == "json",  # no banner among the lines of JSON
     )
     worker.start()
     return int(worker.exitcode or 0)
@@ -145,9 +183,8 @@ def _connect_signals(app: Celery, settings: WorkerSettings, beat: Beat) -> None:
 
     def ready(consumer: Any, **_: Any) -> None:
         beat.set_consuming = lambda on: _set_consuming(consumer, settings.queue, on=on)
-        if settings.beat_file:
-            _touch(settings.beat_file)
-            consumer.timer.call_repeatedly(TURN_S, _touch, (settings.beat_file,))
+        app.show_turn()
+        consumer.timer.call_repeatedly(TURN_S, app.show_turn)
         beat.start()
 
     connect(signals.setup_logging, lambda *_, **__: None)  # ours stays
@@ -164,8 +201,9 @@ def _set_consuming(consumer: Any, queue: str, *, on: bool) -> None:
         consumer.call_soon(change, name)
 
 
-def _touch(file: Path) -> None:
-    file.touch()
+def _touch(file: Path | None) -> None:
+    if file:
+        file.touch()
 
 
 def _equip(app: Celery, settings: WorkerSettings) -> None:
