@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tools import chart, crd
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -59,6 +61,10 @@ def _dump(message: dict[str, Any], numbers: tuple[str, ...]) -> str:
 
 FILES: dict[str, Callable[[], str]] = {
     "core/genfleet/store/lua/message.template": task_message,
+    "crds/generationqueues.genfleet.dev.yaml": crd.text,
+    "deploy/helm/genfleet/crds/generationqueues.genfleet.dev.yaml": chart.definition,
+    "deploy/helm/genfleet/values.schema.json": chart.values_schema,
+    "deploy/helm/genfleet/README.md": chart.readme,
 }
 
 

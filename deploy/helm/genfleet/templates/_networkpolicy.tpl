@@ -1,0 +1,61 @@
+{{/* The parts that the network policies share. */}}
+{{- define "genfleet.policy" -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ .name }}
+  {{- with .namespace }}
+  namespace: {{ . }}
+  {{- end }}
+  labels:
+    {{- include "genfleet.labels" . | nindent 4 }}
+  {{- with .annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  # Both are named, so what no rule below allows is refused.
+  policyTypes: [Ingress, Egress]
+{{- end }}
+
+{{- define "genfleet.egress.dns" -}}
+- ports:
+    {{- range .Values.networkPolicy.dnsPorts }}
+    - {protocol: UDP, port: {{ . }}}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+{{- end }}
+
+{{- define "genfleet.egress.redis" -}}
+{{- $external := .Values.networkPolicy.externalRedis }}
+{{- if .Values.redis.bundled.enabled }}
+- ports: [{protocol: TCP, port: 6379}]
+  to:
+    # With its namespace: workers of other namespaces come here too.
+    - namespaceSelector:
+        matchLabels: {kubernetes.io/metadata.name: {{ .Release.Namespace }}}
+      podSelector:
+        matchLabels:
+          {{- include "genfleet.selector" (dict "root" . "component" "redis") | nindent 10 }}
+{{- else }}
+- ports: [{protocol: TCP, port: {{ $external.port }}}]
+  {{- include "genfleet.egress.addresses" $external.cidrs | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- define "genfleet.egress.addresses" -}}
+{{- with . }}
+to:
+  {{- range . }}
+  - ipBlock: {cidr: {{ . | quote }}}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "genfleet.egress.apiServer" -}}
+- ports:
+    {{- range .Values.networkPolicy.apiServer.ports }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+  {{- include "genfleet.egress.addresses" .Values.networkPolicy.apiServer.cidrs | nindent 2 }}
+{{- end }}
