@@ -39,6 +39,14 @@ class Applier:
         self._on_end = on_end
         self._writes: set[asyncio.Task[None]] = set()
 
+    async def run(self) -> None:
+        """Keep writing while we lead; what is on its way when we no longer do is dropped."""
+        try:
+            await asyncio.Event().wait()
+        finally:
+            for write in self._writes:
+                write.cancel()
+
     def start(self, fleet: Fleet, wanted: Orders, drifted: Sequence[str], woken: float | None) -> None:
         """Carry out in the background; until it is done, nothing else is ordered for this queue."""
         fleet.applying = True

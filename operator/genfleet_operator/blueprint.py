@@ -32,7 +32,14 @@ LEAVE_S = 15
 LONGEST_UNKNOWN_S = 600
 """Longest task of a queue whose types this version does not know."""
 
-_FORBIDDEN = ("hostNetwork", "hostPID", "hostIPC", "serviceAccountName", "serviceAccount")
+_FORBIDDEN = (
+    "automountServiceAccountToken",
+    "hostIPC",
+    "hostNetwork",
+    "hostPID",
+    "serviceAccount",
+    "serviceAccountName",
+)
 """Fields of a pod by which it reaches beyond itself."""
 
 
@@ -261,13 +268,26 @@ def _beyond_the_pod(template: Mapping[str, Any]) -> Iterator[str]:
     for at, volume in enumerate(_mappings(spec.get("volumes"))):
         if "hostPath" in volume:
             yield f"spec.volumes[{at}].hostPath"
+    yield from _privileges(spec.get("securityContext"), "spec")
     for kind in ("containers", "initContainers", "ephemeralContainers"):
         for at, container in enumerate(_mappings(spec.get(kind))):
-            security = container.get("securityContext")
-            if isinstance(security, Mapping) and (
-                security.get("privileged") or security.get("allowPrivilegeEscalation")
-            ):
-                yield f"spec.{kind}[{at}].securityContext.privileged"
+            yield from _privileges(container.get("securityContext"), f"spec.{kind}[{at}]")
+            if any(port.get("hostPort") for port in _mappings(container.get("ports"))):
+                yield f"spec.{kind}[{at}].ports.hostPort"
+
+
+def _privileges(security: Any, of: str) -> Iterator[str]:
+    """Fields of a security context that give more than a worker needs."""
+    if not isinstance(security, Mapping):
+        return
+    for name in ("privileged", "allowPrivilegeEscalation", "procMount"):
+        if security.get(name):
+            yield f"{of}.securityContext.{name}"
+    if security.get("runAsUser") == 0 or security.get("runAsNonRoot") is False:
+        yield f"{of}.securityContext.runAsUser 0"
+    capabilities = security.get("capabilities")
+    if isinstance(capabilities, Mapping) and capabilities.get("add"):
+        yield f"{of}.securityContext.capabilities.add"
 
 
 def _mappings(entries: Any) -> list[Mapping[str, Any]]:

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import orjson
 import structlog
 from redis.exceptions import RedisError
 
+from genfleet.contract.reasons import Reason
 from genfleet.contract.status import PoolStatus, QueueStatus
 from genfleet.errors import StoreUnavailable
 from genfleet.scaling.decide import Decision, decide
@@ -33,12 +34,12 @@ from genfleet_operator.orders import orders, unsafe_costs
 from genfleet_operator.report import Fault, Trouble
 from genfleet_operator.reporter import Reporter
 from genfleet_operator.sight import Sight, sight
-from genfleet_operator.world import Key, Pod, World
+from genfleet_operator.world import Deployment, Key, Pod, World
 
 log = structlog.get_logger(__name__)
 
-TICK_S = 1.0
-"""A look at all queues this often."""
+ROUND_S = 1.0
+"""Every queue is looked at this often, whatever happens."""
 AT_MOST_EVERY_S = 0.03
 """Looks at single queues; many submissions at once are one look."""
 RETRY_S = 1.0
@@ -49,8 +50,8 @@ COST_SETTLES_S = 0.5
 """From a deletion cost that our watch has shown until replicas are lowered: the ReplicaSet's own watch may be later."""
 BLAME_S = 10.0
 """A busy worker that is stopped this soon after we lowered its Deployment is our fault."""
-QUEUES_A_STEP = 50
-"""Queues that one script looks at: Redis does nothing else meanwhile. All scripts travel in one round trip."""
+QUEUES_A_LOOK = 50
+"""A round goes over many queues in parts, so that who was given work meanwhile does not wait for all of them."""
 
 
 class Controller:
@@ -69,19 +70,27 @@ class Controller:
     ) -> None:
         self.fleets: dict[Key, Fleet] = {}
         self.last_tick = time.monotonic()
-        """When all queues were last looked at, blind or not (monotonic)."""
+        """When the last look ended, blind or not (monotonic)."""
+        self.listed = asyncio.Event()
+        """Whether everything was seen once: so the definition of our resource is there, and can be watched."""
         self._cluster, self._store, self._world = cluster, store, world
         self._installation, self._reporter, self._clock = installation, reporter, clock
         self._namespaces = tuple(namespaces)
         self._news = asyncio.Event()
         self._woken: dict[str, float] = {}
         """Queues of the broker that were given work, and when we heard of it (monotonic)."""
+        self._round: list[Key] = []
+        """Queues that are still to be looked at in this round."""
+        self._part_due, self._part_every = 0.0, ROUND_S
+        """When the next part of the round is due (monotonic), and how often one is."""
         self._last_seen = time.monotonic()
         self._listening_since: float | None = None
         """Since when Redis has answered without a break, by its clock. None: it does not."""
         self._applier = Applier(cluster, store, world, self.news)
         self._cost_seen: dict[tuple[str, str, str], float] = {}
         """Pods with our deletion cost, and when our watch first showed it (monotonic)."""
+        self._cost_raised: dict[Key, float] = {}
+        """Queues, and when our watch last showed that a pod of theirs is not cheap any more (monotonic)."""
 
     def news(self) -> None:
         """Something changed in the cluster."""
@@ -90,24 +99,37 @@ class Controller:
     async def run(self) -> None:
         """Follow the work for as long as we lead."""
         await self._list_all()
+        self.listed.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
             group.create_task(self._relist())
             group.create_task(self._reporter.run())
             group.create_task(self._loop())
+            group.create_task(self._applier.run())
 
     async def _loop(self) -> None:
-        due = time.monotonic()
         while True:
-            if time.monotonic() >= due:
-                due = time.monotonic() + TICK_S
-                await self._look(None)
-            else:
-                await self._look(self._touched())
-            await self._next_look(due)
+            part = self._next_part()
+            await self._look(self._touched() | part)
+            await self._next_look()
 
-    async def _next_look(self, due: float) -> None:
+    def _next_part(self) -> set[Key]:
+        """The queues whose turn it is in this round, if it is time."""
+        now = time.monotonic()
+        if now < self._part_due:
+            return set()
+        if not self._round:
+            self._round = list(self.fleets)
+            parts = max(1, math.ceil(len(self._round) / QUEUES_A_LOOK))
+            self._part_every = ROUND_S / parts
+        self._part_due = now + self._part_every
+        part, self._round = self._round[:QUEUES_A_LOOK], self._round[QUEUES_A_LOOK:]
+        return set(part)
+
+    async def _next_look(self) -> None:
+        """Wait for news, for the end of a cooldown, or for the next part of the round."""
         looked = time.monotonic()
+        due = min(self._part_due, min((fleet.look_again for fleet in self.fleets.values()), default=math.inf))
         try:
             async with asyncio.timeout(max(0.0, due - looked)):
                 await self._news.wait()
@@ -116,10 +138,12 @@ class Controller:
             return
 
     def _touched(self) -> set[Key]:
-        """The queues that something happened to since the last look."""
+        """The queues that something happened to since the last look, or whose cooldown ends now."""
+        now = time.monotonic()
         served = {fleet.resource.spec.queue: key for key, fleet in self.fleets.items() if fleet.resource}
         woken = {served[name] for name in self._woken if name in served}
-        return woken | self._world.changed
+        self._woken = {name: at for name, at in self._woken.items() if name in served}
+        return woken | self._world.changed | {key for key, fleet in self.fleets.items() if now >= fleet.look_again}
 
     # -- what is known of the cluster ----------------------------------------------------------------------------------
 
@@ -196,10 +220,8 @@ class Controller:
         for fleet in looked_at:
             if fleet.key in rivals or not fleet.resource:
                 self._refuse(fleet, rivals.get(fleet.key, fleet.refusal))
-        if only is None:
-            self.last_tick = time.monotonic()
-            metrics.LOOK.observe(self.last_tick - began)
-            self._woken.clear()  # those left are of queues that nobody declared
+        self.last_tick = time.monotonic()
+        metrics.LOOK.observe(self.last_tick - began)
 
     def _refresh(self) -> None:
         """Follow the resources: new ones, changed ones, and those that are gone."""
@@ -207,6 +229,7 @@ class Controller:
         for key in self.fleets.keys() - documents.keys():
             del self.fleets[key]
             self._reporter.forget(key)
+            self._cost_raised.pop(key, None)
             metrics.forget(*key)
         for key, document in documents.items():
             fleet = self.fleets.get(key)
@@ -234,22 +257,36 @@ class Controller:
 
     async def _observe(self, fleets: Sequence[Fleet]) -> tuple[float, Sequence[QueueSeen | None]]:
         queues = [fleet.resource.spec.queue for fleet in fleets if fleet.resource]
-        parts = [queues[at : at + QUEUES_A_STEP] for at in range(0, len(queues), QUEUES_A_STEP)]
         metrics.REDIS_ROUND_TRIPS.inc()
         try:
-            surveys = await self._store.run_all([steps.observe(part) for part in parts or [[]]])
+            now, seen = await self._survey(queues)
         except StoreUnavailable as error:
             log.warning("blind", reason=str(error))
             metrics.REDIS_ERRORS.inc()
             metrics.OBSERVATION_AGE.set(time.monotonic() - self._last_seen)
             self._listening_since = None
             return self._clock().timestamp(), [None] * len(queues)
-        now: float = surveys[0].now_ms / 1000
+        now = now or self._clock().timestamp()
         self._last_seen = time.monotonic()
         metrics.OBSERVATION_AGE.set(0)
         if self._listening_since is None:
             self._listening_since = now
-        return now, [queue for survey in surveys for queue in survey.queues]
+        return now, seen
+
+    async def _survey(self, queues: Sequence[str]) -> tuple[float, Sequence[QueueSeen | None]]:
+        """When these queues were seen, and what. A record that nobody can read blinds us for its own queue only."""
+        try:
+            survey = await self._store.run(steps.observe(queues))
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001  of whatever kind: it must not keep the other queues from being seen
+            if len(queues) <= 1:
+                log.warning("not_readable", queue=list(queues), reason=repr(error))
+                return 0.0, [None] * len(queues)
+            middle = len(queues) // 2
+            first, second = await asyncio.gather(self._survey(queues[:middle]), self._survey(queues[middle:]))
+            return max(first[0], second[0]), [*first[1], *second[1]]
+        return survey.now_ms / 1000, survey.queues
 
     def _follow(self, fleet: Fleet, queue_seen: QueueSeen | None, now: float, woken: float | None) -> None:
         """Decide for one queue, and have done what follows."""
@@ -265,11 +302,13 @@ class Controller:
             deployments=deployments,
             pods=pods,
             told=fleet.told,
+            lowered={name for name, at in fleet.lowered.items() if time.monotonic() - at < BLAME_S},
             listening_since=self._listening_since or now,
         )
         self._count_busy_stops(fleet, seen)
         decision = decide(fleet.policy, seen.observation, fleet.memory)
         fleet.memory = decision.memory
+        fleet.look_again = _end_of_cooldown(fleet, decision, now)
         pools = fleet.pools(seen)
         planned = moves(decision, seen.observation, pools, fleet.policy.max_replicas)
         wanted = orders(seen, planned, fleet.blueprints, deployments, self._settled(pods.values()))
@@ -293,15 +332,29 @@ class Controller:
         ]
 
     def _settled(self, pods: Iterable[Pod]) -> set[str]:
-        """Pods whose low cost our watch has shown for a while."""
+        """Pods whose low cost our watch has shown for a while. None while one that was called back may still seem cheap."""
         now = time.monotonic()
-        costly = {(*pod.queue, pod.name): pod.name for pod in pods if pod.cost == names.EMPTY_COST}
-        self._cost_seen |= dict.fromkeys(costly.keys() - self._cost_seen.keys(), now)
+        costly = {}
+        for pod in pods:
+            key = (*pod.queue, pod.name)
+            if pod.cost == names.EMPTY_COST:
+                costly[key] = pod.name
+                self._cost_seen.setdefault(key, now)
+            elif self._cost_seen.pop(key, None) is not None:
+                self._cost_raised[pod.queue] = now
+        if any(now - self._cost_raised.get(key[:2], -math.inf) < COST_SETTLES_S for key in costly):
+            return set()
         return {name for key, name in costly.items() if now - self._cost_seen[key] >= COST_SETTLES_S}
 
     # -- report --------------------------------------------------------------------------------------------------------
 
     def _report(self, fleet: Fleet, seen: Sight, decision: Decision, *, blind: bool) -> None:
+        """Tell people. Where nothing changed, which is most often, the last report is true still."""
+        told_of = _gist(fleet, seen, decision, self._world.deployments.get(fleet.key, {}), blind=blind)
+        if told_of == fleet.told_of:
+            self._reporter.repeat(fleet.key)
+            return
+        fleet.told_of = told_of
         assert fleet.resource
         pools = report.pools_of(fleet.blueprints, seen, self._world.deployments.get(fleet.key, {}))
         outcome = report.Outcome(
@@ -340,36 +393,41 @@ class Controller:
         return found
 
     def _refuse(self, fleet: Fleet, trouble: Trouble) -> None:
-        before = fleet.status
+        before, fleet.told_of = fleet.status, None
         fleet.status = report.refused(fleet.document.generation, trouble, before, self._clock())
-        metrics.DEGRADED.labels(*fleet.key).set(1)
+        fleet.gauges.degraded.set(1)
         self._reporter.take(fleet, fleet.status, None, trouble, None)
 
     @staticmethod
     def _count_busy_stops(fleet: Fleet, seen: Sight) -> None:
         """A worker that was told to end while it held a task: by us it may never be, by others it may."""
-        ending = {worker.pod.name: worker for worker in seen.workers.values() if worker.pod and worker.pod.terminating}
-        for name in ending.keys() - fleet.ending:
-            if ending[name].view.running:
-                lowered = fleet.lowered.get(ending[name].deployment, -math.inf)
-                by = "scaling" if time.monotonic() - lowered < BLAME_S else "other"
-                log.warning("busy_worker_stopped", queue="/".join(fleet.key), worker=name, by=by)
-                metrics.BUSY_STOPPED.labels(*fleet.key, by).inc()
-        fleet.ending = set(ending)
+        workers = {worker.pod.name: worker for worker in seen.workers.values() if worker.pod}
+        # Those not busy yet are looked at again: a worker tells of a new task with its next beat, up to 2 s later.
+        busy = {
+            name: worker.deployment for name, worker in workers.items() if not worker.staying and worker.view.running
+        }
+        # A pod may also be gone between two looks; then what was seen last counts.
+        busy |= {name: deployment for name, deployment in fleet.at_work.items() if name not in workers}
+        for name in busy.keys() - fleet.ending:
+            lowered = fleet.lowered.get(busy[name], -math.inf)
+            by = "scaling" if time.monotonic() - lowered < BLAME_S else "other"
+            log.warning("busy_worker_stopped", queue="/".join(fleet.key), worker=name, by=by)
+            metrics.BUSY_STOPPED.labels(*fleet.key, by).inc()
+        fleet.ending = (fleet.ending | busy.keys()) & workers.keys()
+        fleet.at_work = {name: worker.deployment for name, worker in workers.items() if worker.view.running}
 
     @staticmethod
     def _measure(fleet: Fleet, seen: Sight, decision: Decision, status: QueueStatus) -> None:
-        facts, key = seen.observation, fleet.key
+        facts, gauges = seen.observation, fleet.gauges
         if facts.demand is not None:  # unseen is not zero: the numbers stay as they were seen last
-            metrics.WAITING.labels(*key).set((facts.waiting or 0) + facts.due)
-            metrics.RUNNING.labels(*key).set(facts.running)
-            metrics.OLDEST_WAIT.labels(*key).set(facts.oldest_wait or 0)
-        metrics.DESIRED.labels(*key).set(decision.replicas)
-        for state, number in report.workers_by_state(seen).items():
-            metrics.WORKERS.labels(*key, state).set(number)
-        metrics.UNSCHEDULABLE.labels(*key).set(sum(pool.unschedulable for pool in status.pools))
-        degraded = any(one.type == "Degraded" and one.status == "True" for one in status.conditions)
-        metrics.DEGRADED.labels(*key).set(degraded)
+            gauges.waiting.set((facts.waiting or 0) + facts.due)
+            gauges.running.set(facts.running)
+            gauges.oldest_wait.set(facts.oldest_wait or 0)
+        gauges.desired.set(decision.replicas)
+        for phase, number in report.workers_by_phase(seen).items():
+            gauges.workers[phase].set(number)
+        gauges.unschedulable.set(sum(pool.unschedulable for pool in status.pools))
+        gauges.degraded.set(any(one.type == "Degraded" and one.status == "True" for one in status.conditions))
 
     # -- cleaning up after pods ----------------------------------------------------------------------------------------
 
@@ -384,3 +442,29 @@ class Controller:
                 await self._store.run_all([steps.resume(pod.worker) for pod in gone])
         except StoreUnavailable:
             self._world.gone += gone
+
+
+def _end_of_cooldown(fleet: Fleet, decision: Decision, now: float) -> float:
+    """When (monotonic) fewer workers may do, if all stays as it is. Never: nothing is held by the cooldown."""
+    assert fleet.policy
+    if decision.reason is not Reason.COOLING_DOWN or not decision.memory:
+        return math.inf
+    ends = decision.memory[0].until + fleet.policy.cooldown - now
+    return time.monotonic() + max(ends, AT_MOST_EVERY_S)
+
+
+def _gist(
+    fleet: Fleet, seen: Sight, decision: Decision, deployments: Mapping[str, Deployment], *, blind: bool
+) -> tuple[object, ...]:
+    """All that a report is made from, to be compared: a report costs ten times what this does."""
+    facts = seen.observation
+    return (
+        fleet.document.generation,
+        (facts.waiting, facts.running, facts.due, facts.oldest_wait and int(facts.oldest_wait)),
+        facts.workers,
+        (decision.replicas, decision.reason),
+        (fleet.refusal, fleet.write_trouble, blind),
+        tuple(worker.pod.trouble for worker in seen.workers.values() if worker.pod),
+        tuple(worker.pod.ours for worker in seen.workers.values() if worker.pod),
+        tuple(deployment.failure for deployment in deployments.values()),
+    )

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+
+from pydantic import ValidationError
 
 from genfleet.contract.queue import GenerationQueue
 from genfleet.contract.status import QueueStatus
@@ -11,6 +15,7 @@ from genfleet.errors import ConfigurationError
 from genfleet.scaling.decide import Memory
 from genfleet.scaling.moves import PoolView
 from genfleet.scaling.policy import Policy
+from genfleet_operator import metrics
 from genfleet_operator.blueprint import Blueprint, Installation, blueprint
 from genfleet_operator.report import Fault, Trouble
 from genfleet_operator.sight import Sight
@@ -20,7 +25,7 @@ REOPEN_S = 300.0
 """How long a pool that passed workers on takes no new ones."""
 
 
-@dataclass(slots=True)
+@dataclass
 class Fleet:
     """The state of one queue."""
 
@@ -48,8 +53,19 @@ class Fleet:
     lowered: dict[str, float] = field(default_factory=dict)
     """When we last lowered a Deployment (monotonic)."""
     ending: set[str] = field(default_factory=set)
-    """Pods that were told to end, as of the last look."""
+    """Busy pods that were told to end, and are counted already."""
+    at_work: dict[str, str] = field(default_factory=dict)
+    """Pods whose workers held a task at the last look, each with its Deployment."""
+    look_again: float = math.inf
+    """When the cooldown ends (monotonic), if nothing happens before."""
     status: QueueStatus | None = None
+    told_of: object = None
+    """What the last report was made from: the same again needs no other one."""
+
+    def __post_init__(self) -> None:
+        self.gauges = metrics.QueueGauges(*self.key)
+        with suppress(ValidationError):  # of another version, or nothing yet
+            self.status = QueueStatus.model_validate(self.document.status)
 
     @property
     def key(self) -> Key:
@@ -66,6 +82,10 @@ class Fleet:
             )
         except ConfigurationError as error:
             self.refusal = Trouble(Fault.INVALID_SPEC, str(error))
+            return
+        except Exception as error:  # noqa: BLE001  a template may hold anything anywhere; the other queues go on (T22)
+            sentence = f"spec.pools: a template has a field of the wrong kind ({error}): compare it with a pod's"
+            self.refusal = Trouble(Fault.INVALID_SPEC, sentence)
             return
         self.resource, self.policy, self.refusal = resource, Policy.of(resource), Trouble()
         self.failures, self.not_before = 0, 0.0  # what was refused may have been mended by this version

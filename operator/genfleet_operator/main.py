@@ -63,10 +63,19 @@ def _template(file: Path) -> Manifest:
     except (OSError, yaml.YAMLError) as error:
         raise ConfigurationError(f"GENFLEET_WORKER_TEMPLATE: {file}: {error}") from error
     for document in filter(None, documents):
-        if not isinstance(document, dict) or not document.keys() <= {"metadata", "spec"}:
+        if not _is_template(document):
             raise ConfigurationError(f"GENFLEET_WORKER_TEMPLATE: {file}: should be a pod template: metadata and spec")
     template: Manifest = laid(documents)
     return template
+
+
+def _is_template(value: object) -> bool:
+    """Whether it has the shape of a pod template, as far as we look into one."""
+    if not isinstance(value, dict) or not value.keys() <= {"metadata", "spec"}:
+        return False
+    spec = value.get("spec") or {}
+    containers = (spec.get("containers") or []) if isinstance(spec, dict) else None
+    return isinstance(containers, list) and all(isinstance(one, dict) for one in containers)
 
 
 async def _operate(settings: OperatorSettings, installation: Installation) -> int:
@@ -131,6 +140,9 @@ async def _watch(
     settings: OperatorSettings, world: World, controller: Controller, stop: asyncio.Event, over: asyncio.Event
 ) -> None:
     """Kopf, until it is told that it is over. It puts signal handlers in the place of ours, which we take back."""
+    # Not before: kopf looks once for what there is to watch, and would never hear of a definition that comes later.
+    if await _first(over.wait(), controller.listed.wait()):
+        return
     ready = asyncio.Event()
     kopf_runs = asyncio.create_task(
         kopf.operator(

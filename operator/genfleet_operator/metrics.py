@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from genfleet.scaling.observation import Phase
+
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter, which nobody asks for
 
 REGISTRY = CollectorRegistry()
@@ -84,3 +86,17 @@ def forget(namespace: str, queue: str) -> None:
     """A queue is no more: nor are its numbers."""
     for metric in _OF_A_QUEUE:
         metric.remove_by_labels({"namespace": namespace, "queue": queue})
+
+
+class QueueGauges:
+    """The gauges of one queue, looked up once: they are set at every look."""
+
+    def __init__(self, namespace: str, queue: str) -> None:
+        key = (namespace, queue)
+        self.waiting = WAITING.labels(*key)
+        self.running = RUNNING.labels(*key)
+        self.oldest_wait = OLDEST_WAIT.labels(*key)
+        self.desired = DESIRED.labels(*key)
+        self.workers = {phase: WORKERS.labels(*key, phase.value) for phase in Phase}
+        self.unschedulable = UNSCHEDULABLE.labels(*key)
+        self.degraded = DEGRADED.labels(*key)

@@ -77,14 +77,18 @@ def _replicas(
     """
     if deployment is None:
         return start
-    unborn = sum(worker.pod is None and worker.view.id in moves.drain for worker in workers)
+    # A ReplicaSet that makes pods makes all of them before it looks at a lower number, and the first may be at work by
+    # then. So only those are taken back that cannot be made; the others leave once they are there.
+    unborn = (
+        sum(worker.pod is None and worker.view.id in moves.drain for worker in workers) if deployment.failure else 0
+    )
     if start:
         return deployment.replicas - unborn + start
     pods = [worker.pod for worker in workers if worker.pod and worker.pod.active]
     may_go = {worker.pod.name for worker in workers if worker.pod and _may_go(worker, moves)}
     number = removable(pods, may_go)
     if number < len(pods):  # the ReplicaSet may not know of a low cost yet; then it takes others that have one
-        number = min(number, sum(pod.name in may_go and (pod.name in settled or not pod.ready) for pod in pods))
+        number = min(number, sum(pod.name in may_go and (pod.name in settled or not pod.assigned) for pod in pods))
     on_their_way = max(0, len(pods) - deployment.replicas)  # for them the number was lowered already
     return deployment.replicas - unborn - max(0, number - on_their_way)
 

@@ -272,6 +272,6 @@ def _stamp(now: datetime) -> str:
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def workers_by_state(seen: Sight) -> dict[str, int]:
+def workers_by_phase(seen: Sight) -> dict[Phase, int]:
     """For metrics."""
-    return {phase.value: _count(seen, phase) for phase in Phase}
+    return {phase: _count(seen, phase) for phase in Phase}

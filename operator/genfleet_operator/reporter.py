@@ -33,8 +33,8 @@ log = structlog.get_logger(__name__)
 
 ROUND_S = 0.25
 """Between two rounds of writing."""
-WRITES_A_ROUND = 8
-"""At most: 32 a second."""
+WRITES_A_ROUND = 16
+"""At most: 64 a second."""
 NUMBERS_EVERY_S = 5.0
 """How often numbers alone are written."""
 EVENT_GAP_S = 5.0
@@ -66,6 +66,8 @@ class _Page:
     warned: dict[Fault, float] = field(default_factory=dict)
     """When an Event told of a fault."""
     not_before: float = 0.0
+    last: tuple[Fleet, Decision | None] | None = None
+    """Who reported last, and what was decided."""
 
 
 class Reporter:
@@ -84,11 +86,17 @@ class Reporter:
         page = self._pages.get(fleet.key)
         if page is None:
             page = self._pages[fleet.key] = _Page(status, fleet.document.generation)
-        page.status, page.shown = status, shown
+        page.status, page.shown, page.last = status, shown, (fleet, decision)
         if fleet.resource:
             page.queue = fleet.resource.spec.queue
             self._announce(fleet, page, decision)
             self._warn(fleet, page, trouble)
+
+    def repeat(self, key: Key) -> None:
+        """The last report of a queue is still true: tell what had to wait."""
+        page = self._pages.get(key)
+        if page and page.last:
+            self._announce(page.last[0], page, page.last[1])
 
     def forget(self, key: Key) -> None:
         """A queue is no more."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from genfleet.scaling.observation import Observation, Phase, WorkerView
 from genfleet.store.records import QueueSeen, WorkerSeen
+from genfleet_operator import names
 from genfleet_operator.blueprint import Blueprint
 from genfleet_operator.removal import in_order
 from genfleet_operator.world import Deployment, Pod
@@ -29,6 +30,11 @@ class Worker:
     """None: it was asked for, and its pod is not there yet."""
     empty: bool = False
     """Whether it takes nothing new and holds nothing: it may be removed."""
+
+    @property
+    def staying(self) -> bool:
+        """Whether nobody has told its pod to end."""
+        return self.pod is None or not self.pod.terminating
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +58,19 @@ def sight(
     deployments: Mapping[str, Deployment],
     pods: Mapping[str, Pod],
     told: Collection[str] = (),
+    lowered: Collection[str] = (),
     listening_since: float = 0.0,
 ) -> Sight:
     """What is known of a queue.
 
-    `seen` None: Redis could not be asked. `told`: ids of workers that were told to drain. `listening_since`: since when
-    beats could be heard without a break.
+    `seen` None: Redis could not be asked. `told`: ids of workers that were told to drain. `lowered`: Deployments that
+    were lowered lately. `listening_since`: since when beats could be heard without a break.
     """
     beats = {beat.id: beat for beat in seen.workers} if seen else {}
     current = {plan.deployment for plan in blueprints}
     view = _View(
         current=current,
-        leaving=_leaving(deployments, pods),
+        leaving=_leaving(deployments, pods, lowered),
         told=told,
         busy_after=now - ASSUMED_BUSY_S if listening_since < now - ASSUMED_BUSY_S else 0.0,
     )
@@ -95,12 +102,18 @@ def deployment_of(pod: Pod) -> str:
     return f"{pod.queue[1]}-{pod.pool}-{pod.revision}"
 
 
-def _leaving(deployments: Mapping[str, Deployment], pods: Mapping[str, Pod]) -> set[str]:
-    """Pods that Kubernetes is about to remove, as their Deployment was lowered already."""
+def _leaving(deployments: Mapping[str, Deployment], pods: Mapping[str, Pod], lowered: Collection[str]) -> set[str]:
+    """Pods that Kubernetes is about to remove, as their Deployment was lowered already.
+
+    A ReplicaSet may still be at a number that we have raised again since, and which of the cheap ones it takes is its
+    choice: for a while after a lowering none of them may be called back.
+    """
     leaving: set[str] = set()
     for deployment in deployments.values():
         active = in_order(pod for pod in pods.values() if deployment_of(pod) == deployment.name)
         leaving |= {pod.name for pod in active[: max(0, len(active) - deployment.replicas)]}
+        if deployment.name in lowered:
+            leaving |= {pod.name for pod in active if pod.cost == names.EMPTY_COST}
     return leaving
 
 
@@ -123,7 +136,8 @@ def _worker(pod: Pod, beat: WorkerSeen | None, view: _View) -> Worker | None:
     if not pod.active and beat is None:
         return None
     outdated = deployment_of(pod) not in view.current
-    draining = (beat.draining if beat else False) or pod.worker in view.told
+    # Its mark is read with its beat. One that lost the mark, as when its container starts anew, takes work again.
+    draining = beat.draining if beat else pod.worker in view.told
     silent = beat is None and pod.ready
     running = beat.about["running"] if beat else int(silent and pod.ready_since >= view.busy_after)
     if not pod.active or draining or pod.name in view.leaving:

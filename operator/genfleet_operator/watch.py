@@ -36,7 +36,9 @@ def registry(world: World, on_news: Callable[[], None]) -> kopf.OperatorRegistry
         settings.watching.label_selectors["v1", "pods"] = names.OURS
         settings.networking.request_timeout = 30
         settings.networking.error_backoffs = [1, 1, 2, 3, 5, 8, 13, 21] + [30] * 1000  # hours, not 54 s (facts K3)
-        settings.queueing.worker_limit = 20
+        # No `worker_limit`: kopf keeps a worker for each object until it has been idle for a while, and with a limit the
+        # news of the next object waits for that. A hundred new pods would be heard of half a minute late.
+        settings.queueing.idle_timeout = 1.0
 
     @kopf.on.event(names.GROUP, "v1alpha1", "generationqueues", registry=handlers)
     async def queue(event: kopf.RawEvent, **_: Any) -> None:

@@ -6,6 +6,7 @@ watches, lists and the answers to our own writes may come in any order.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -28,6 +29,8 @@ class QueueDocument:
     generation: int
     created: str
     document: Json
+    status: Json = field(default_factory=dict)
+    """What an operator said of it last: its times go on where nothing has changed since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,8 @@ class World:
         """After a list: what was `known` before it and is not in it, has gone without a watch that told us."""
         there = {_key(obj) for obj in present}
         looked_at = set(namespaces)
+        here = self.known(kind) | there
+        self._versions = {key: version for key, version in self._versions.items() if key[0] != kind or key[1:] in here}
         for namespace, name in known - there:
             if looked_at and namespace not in looked_at:
                 continue
@@ -154,14 +159,14 @@ class World:
         self.changed.add(queue)
 
     def _is_news(self, kind: str, obj: Json, event: str | None) -> bool:
-        """Whether this version is no older than what is known. Objects that are gone are forgotten with their version."""
-        namespace, name = _key(obj)
-        version = int(obj["metadata"].get("resourceVersion") or 0)
-        known = self._versions.get((kind, namespace, name), -1)
-        if event == "DELETED":
-            self._versions.pop((kind, namespace, name), None)
-        elif version >= known:
-            self._versions[kind, namespace, name] = version
+        """Whether this version is newer than what is known, or as new.
+
+        The version of what is gone is kept until the next list: the answer to a write of ours may come after the end.
+        """
+        key, version = (kind, *_key(obj)), int(obj["metadata"].get("resourceVersion") or 0)
+        known = self._versions.get(key, -1)
+        if version >= known:
+            self._versions[key] = version + (event == "DELETED")
         return version >= known
 
 
@@ -175,7 +180,14 @@ def queue_document(obj: Json) -> QueueDocument:
         "spec": plain(obj.get("spec")),
     }
     created = str(meta.get("creationTimestamp", ""))
-    return QueueDocument(_key(obj), str(meta.get("uid", "")), int(meta.get("generation", 0)), created, document)
+    return QueueDocument(
+        key=_key(obj),
+        uid=str(meta.get("uid", "")),
+        generation=int(meta.get("generation", 0)),
+        created=created,
+        document=document,
+        status=plain(obj.get("status")) or {},
+    )
 
 
 def deployment(obj: Json) -> Deployment | None:
@@ -222,7 +234,7 @@ def pod(obj: Json) -> Pod | None:
         created=moment(meta.get("creationTimestamp")),
         restarts=max((int(one.get("restartCount", 0)) for one in containers), default=0),
         terminating="deletionTimestamp" in meta,
-        cost=int(cost) if cost.lstrip("+-").isdigit() else 0,
+        cost=int(cost) if re.fullmatch("[+-]?[0-9]+", cost) else 0,
         ours=cost in ("0", str(names.EMPTY_COST)),
         unschedulable_since=moment(scheduled.get("lastTransitionTime")) if unschedulable else None,
         trouble=_trouble(scheduled if unschedulable else {}, containers),

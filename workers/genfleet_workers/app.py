@@ -182,7 +182,8 @@ def _connect_signals(app: Celery, settings: WorkerSettings, beat: Beat) -> None:
         signal.connect(lambda sender=None, **about: receiver(sender, **about), weak=False)
 
     def ready(consumer: Any, **_: Any) -> None:
-        beat.set_consuming = lambda on: _set_consuming(consumer, settings.queue, on=on)
+        beat.set_consuming = lambda on, done: _set_consuming(consumer, settings.queue, done, on=on)
+        beat.first()
         app.show_turn()
         consumer.timer.call_repeatedly(TURN_S, app.show_turn)
         beat.start()
@@ -194,11 +195,12 @@ def _connect_signals(app: Celery, settings: WorkerSettings, beat: Beat) -> None:
     connect(signals.worker_process_init, lambda *_, **__: _equip(app, settings))
 
 
-def _set_consuming(consumer: Any, queue: str, *, on: bool) -> None:
-    """Start or stop taking messages. Done by the main loop, which owns the connection."""
+def _set_consuming(consumer: Any, queue: str, done: Callable[[], None], *, on: bool) -> None:
+    """Start or stop taking messages. Done by the main loop, which owns the connection, before it looks for the next one."""
     change = consumer.add_task_queue if on else consumer.cancel_task_queue
     for name in broker_queues(queue):
         consumer.call_soon(change, name)
+    consumer.call_soon(done)
 
 
 def _touch(file: Path | None) -> None:

@@ -45,14 +45,16 @@ class Beat(threading.Thread):
     def __init__(self, settings: WorkerSettings, store: SyncStore, machine: Machine) -> None:
         super().__init__(name="beat", daemon=True)
         self.holdings = Holdings(settings.scratch_dir, settings.stop_grace_seconds, self.soon)
-        self.set_consuming: Callable[[bool], None] = lambda _: None
-        """Starts or stops taking messages. Set when the consumer is there."""
+        self.set_consuming: Callable[[bool, Callable[[], None]], None] = lambda _, __: None
+        """Starts or stops taking messages, then calls back. Set when the consumer is there."""
         self._settings = settings
         self._store = store
         self._machine = machine
         self._soon = threading.Event()
         self._over = False
         self._consuming = True
+        self._quiet = False
+        """Whether the main loop has stopped taking messages, and not only been asked to."""
         self._stop_by: float | None = None
 
     def soon(self) -> None:
@@ -71,9 +73,19 @@ class Beat(threading.Thread):
         self.join(timeout=steps.LEASE.total_seconds())
         try:
             self._deliver_reports()
+            # Claimed after SIGTERM: Celery gives no process anything then, and says nothing.
+            for held in reversed(self.holdings.leases()):
+                self._store.run(steps.hand_back(*held))
             self._store.run(steps.depart(self._settings.worker_id, self._settings.queue))
         except StoreUnavailable as error:
             log.warning("left_without_goodbye", reason=str(error))
+
+    def first(self) -> None:
+        """Hear what was said to us while we started, before the first message is taken."""
+        try:
+            self._beat()
+        except StoreUnavailable as error:
+            log.warning("beat_missed", reason=str(error))
 
     def run(self) -> None:
         """Beat, do the answer, do chores; wait out an unreachable Redis."""
@@ -120,9 +132,14 @@ class Beat(threading.Thread):
     def _follow(self, *, drain: bool) -> None:
         """Take messages or not, as the fleet controller wants."""
         if self._stop_by is None and drain == self._consuming:
-            self._consuming = not drain
-            self.set_consuming(self._consuming)
+            self._consuming, self._quiet = not drain, False
+            self.set_consuming(self._consuming, self._followed)
             self.soon()
+
+    def _followed(self) -> None:
+        """Called by the main loop, which has stopped taking messages or takes them again."""
+        self._quiet = not self._consuming
+        self.soon()
 
     def _hand_back(self, leases: list[tuple[str, int]]) -> None:
         for held in reversed(leases):  # each becomes next in line, so the first one last
@@ -137,7 +154,8 @@ class Beat(threading.Thread):
     def _phase(self, running: int) -> Phase:
         if self._consuming and self._stop_by is None:
             return Phase.READY
-        return Phase.DRAINING if running else Phase.DRAINED
+        settled = self._quiet or self._stop_by is not None
+        return Phase.DRAINED if settled and not running else Phase.DRAINING
 
     def _about(self, running: int) -> bytes:
         return orjson.dumps(

@@ -85,6 +85,13 @@ local function count_outcome(to, now)
   redis.call('EXPIRE', minute, OUTCOMES_KEPT_S)
 end
 
+-- Nothing is left to do in this queue: who sizes its fleet starts to count how long its workers idle.
+local function wake_if_idle(queue)
+  if redis.call('ZCARD', key.leases(queue)) + redis.call('ZCARD', key.waiting(queue)) == 0 then
+    redis.call('PUBLISH', key.wake(), queue)
+  end
+end
+
 -- Ends a task. A finished record stays for its retention, counted from its creation, and at least an hour (TS-036).
 local function finish(task, to, now, ...)
   move(task, to, now, 'finished', now, ...)
@@ -93,6 +100,7 @@ local function finish(task, to, now, ...)
   redis.call('ZADD', key.expiry(), math.max(task.created + RETENTION_MS, now + RETENTION_LEAST_MS), task.id)
   count(to .. '_tasks')
   if to ~= 'cancelled' then count_outcome(to, now) end
+  wake_if_idle(task.queue)
 end
 
 -- What the record says of an attempt that is over.

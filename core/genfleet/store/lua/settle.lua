@@ -6,6 +6,7 @@ if not holds(task, token) then
   if task.state and task.token == token and task.state ~= 'queued' then
     -- It had ended already: cancelled, or this is a repeat. The place it used is free now.
     redis.call('ZREM', key.leases(task.queue), id)
+    wake_if_idle(task.queue)
     return task.state == to and 1 or 0
   end
   return 0

@@ -1,0 +1,151 @@
+"""What is to be written, so that what was decided comes about and nobody is removed who may not go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from genfleet.scaling.moves import Moves
+from genfleet.store.records import WorkerSeen
+from genfleet_operator.orders import Orders, orders, unsafe_costs
+from genfleet_operator.sight import sight
+from genfleet_operator.world import Deployment, Pod
+from tests.operator.queues import NOW, beat, container, deployment, look, plan, pod
+
+NEW, OLD = plan(), plan(container(image="old:1"))
+NAME, OLD_NAME = NEW.deployment, OLD.deployment
+COST = -1000
+
+
+def ordered(
+    moves: Moves,
+    pods: list[Pod],
+    *beats: WorkerSeen,
+    deployments: list[Deployment] | None = None,
+    settled: tuple[str, ...] = (),
+) -> Orders:
+    """The orders after a look at these pods."""
+    made = {one.name: one for one in ([deployment(NEW, len(pods))] if deployments is None else deployments)}
+    seen = sight(
+        look(*beats),
+        now=NOW,
+        blueprints=[NEW],
+        deployments=made,
+        pods={one.name: one for one in pods},
+        told=moves.drain,
+    )
+    return orders(seen, moves, [NEW], made, settled)
+
+
+A, B = pod(NEW, "a"), pod(NEW, "b")
+GOING = replace(A, cost=COST)
+"""Pod a with the low cost that a drained worker has."""
+
+
+def test_nothing_to_do_is_no_order() -> None:
+    """Where everything is as it should be, nothing is written."""
+    assert not ordered(Moves(), [A], beat(A, running=1))
+
+
+def test_a_missing_deployment_is_made_also_for_nobody() -> None:
+    """So that its pool is seen, and the first worker comes by a number alone."""
+    assert ordered(Moves(), [], deployments=[]).apply == {NAME: 0}
+    assert ordered(Moves(start={"spot": 3}), [], deployments=[]).apply == {NAME: 3}
+
+
+def test_workers_start_by_a_higher_number() -> None:
+    """On top of what the Deployment has."""
+    assert ordered(Moves(start={"spot": 2}), [A], beat(A)).apply == {NAME: 3}
+
+
+def test_who_leaves_is_told_first() -> None:
+    """Nothing is removed before it said that it is empty."""
+    told = ordered(Moves(drain=("a@studio",)), [A], beat(A))
+    assert (told.drain, told.costs, told.apply) == (("a@studio",), {}, {})
+
+
+def test_who_is_empty_becomes_cheap() -> None:
+    """It said that it takes nothing and has nothing; the number waits until Kubernetes knows of the cost."""
+    told = ordered(Moves(), [A, B], beat(A, "drained", draining=True), beat(B, running=1))
+    assert (told.costs, told.apply) == ({"a": COST}, {})
+
+
+@pytest.mark.parametrize(("settled", "apply"), [((), {}), (("a",), {NAME: 1})])
+def test_the_number_is_lowered_when_the_cost_has_settled(settled: tuple[str, ...], apply: dict[str, int]) -> None:
+    """A ReplicaSet that does not know of it yet might take the other one."""
+    told = ordered(Moves(), [GOING, B], beat(A, "drained", draining=True), beat(B, running=1), settled=settled)
+    assert told.apply == apply
+
+
+def test_where_everyone_may_go_nothing_has_to_settle() -> None:
+    """Whichever Kubernetes takes, it is none too many."""
+    assert ordered(Moves(), [GOING], beat(A, "drained", draining=True)).apply == {NAME: 0}
+
+
+def test_who_is_called_back_is_no_more_cheap() -> None:
+    """And the number stays."""
+    told = ordered(Moves(recall=("a@studio",)), [GOING], beat(A, "drained", draining=True), settled=("a",))
+    assert (told.recall, told.costs, told.apply) == (("a@studio",), {"a": 0}, {})
+
+
+def test_a_low_cost_on_a_worker_that_stays_is_taken_back() -> None:
+    """Whoever died in the middle has left it."""
+    assert ordered(Moves(), [GOING], beat(A)).costs == {"a": 0}
+
+
+def test_costs_of_others_are_left_alone() -> None:
+    """Two controllers that write the same annotation would never rest; a person is told instead."""
+    foreign = replace(A, cost=5, ours=False)
+    assert ordered(Moves(), [foreign], beat(A)).costs == {}
+    assert unsafe_costs([foreign, B]) == ["a"]
+
+
+def test_nobody_is_removed_while_others_start() -> None:
+    """A number that rises removes nobody, so both at once would lose count."""
+    told = ordered(
+        Moves(start={"spot": 1}), [GOING, B], beat(A, "drained", draining=True), beat(B, running=1), settled=("a",)
+    )
+    assert told.apply == {NAME: 3}
+
+
+def test_a_number_that_was_lowered_is_not_lowered_again() -> None:
+    """The ReplicaSet has not acted yet: two pods are there, and one is asked for."""
+    told = ordered(
+        Moves(),
+        [GOING, B],
+        beat(A, "drained", draining=True),
+        beat(B, running=1),
+        deployments=[deployment(NEW, 1)],
+        settled=("a",),
+    )
+    assert (told.apply, told.lower) == ({}, {})
+
+
+def test_outdated_deployments_are_lowered_as_their_workers_leave() -> None:
+    """By the number alone, as their template is not ours to change any more."""
+    one, other = pod(OLD, "a", cost=COST), pod(OLD, "b")
+    told = ordered(
+        Moves(),
+        [one, other],
+        beat(one, "drained", draining=True),
+        beat(other, running=1),
+        deployments=[deployment(NEW, 0), deployment(OLD, 2)],
+        settled=("a",),
+    )
+    assert (told.lower, told.apply, told.remove) == ({OLD_NAME: 1}, {}, ())
+
+
+@pytest.mark.parametrize(
+    ("replicas", "pods", "remove"),
+    [
+        pytest.param(0, [], (OLD_NAME,), id="nothing is left of it"),
+        pytest.param(0, [pod(OLD, "a", terminating=True)], (), id="its last worker still ends"),
+        pytest.param(1, [], (), id="a pod of it may still come"),
+    ],
+)
+def test_outdated_deployments_go_when_they_are_empty(replicas: int, pods: list[Pod], remove: tuple[str, ...]) -> None:
+    """Not before: with it Kubernetes removes all that is below it."""
+    beats = [beat(one, "draining", running=1) for one in pods]
+    told = ordered(Moves(), pods, *beats, deployments=[deployment(NEW, 0), deployment(OLD, replicas)])
+    assert told.remove == remove
