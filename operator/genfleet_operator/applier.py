@@ -31,6 +31,11 @@ LONGEST_OUTAGE_PAUSE_S = 8.0
 """Between tries while nobody answers: when somebody does again, work has waited long enough."""
 
 
+NOT_FOUND = 404
+ANOTHER_GONE_AFTER_S = 120.0
+"""Without a write of another autoscaler, while ours is refused because of it."""
+
+
 class Applier:
     """Writes to Redis and to the API server."""
 
@@ -57,23 +62,7 @@ class Applier:
     async def carry_out(self, fleet: Fleet, wanted: Orders, drifted: Sequence[str], woken: float | None) -> None:
         """Carry out the orders of one queue. What fails is ordered again by the next look."""
         try:
-            await self._tell_workers(fleet, wanted)
-            namespace = fleet.key[0]
-            # Costs are not taken note of from the answers: our watch shows them when the ReplicaSet's may, too.
-            await asyncio.gather(
-                *(
-                    self._tolerate_gone(self._cluster.set_cost(namespace, pod, cost))
-                    for pod, cost in wanted.costs.items()
-                )
-            )
-            rising = await self._apply_deployments(fleet, wanted, drifted)
-            if rising and woken is not None:
-                metrics.REACTION.observe(time.monotonic() - woken)
-            for name, replicas in wanted.lower.items():
-                fleet.lowered[name] = time.monotonic()
-                await self._tolerate_gone(self._lower(namespace, name, replicas))
-            for name in wanted.remove:
-                await self._tolerate_gone(self._cluster.remove(namespace, name))
+            await self._write(fleet, wanted, drifted, woken)
         except (ClusterUnavailable, ClusterRefused, StoreUnavailable) as error:
             self._failed(fleet, error)
         except Exception:
@@ -86,6 +75,25 @@ class Applier:
             fleet.applying = False
             self._world.changed.add(fleet.key)
             self._on_end()
+
+    async def _write(self, fleet: Fleet, wanted: Orders, drifted: Sequence[str], woken: float | None) -> None:
+        """All writes of one queue. Raises what was refused first, when all were tried; or that nothing answers."""
+        refusals: list[ClusterRefused] = []
+        namespace = fleet.key[0]
+        await self._tell_workers(fleet, wanted)
+        # Costs are not taken note of from the answers: our watch shows them when the ReplicaSet's may, too.
+        costs = (self._cluster.set_cost(namespace, pod, cost) for pod, cost in wanted.costs.items())
+        await asyncio.gather(*(self._attempt(refusals, call) for call in costs))
+        rising = await self._apply_deployments(fleet, wanted, drifted, refusals)
+        if rising and woken is not None:
+            metrics.REACTION.observe(time.monotonic() - woken)
+        for name, replicas in wanted.lower.items():
+            fleet.lowered[name] = time.monotonic()
+            await self._attempt(refusals, self._lower(namespace, name, replicas))
+        for name in wanted.remove:
+            await self._attempt(refusals, self._cluster.remove(namespace, name))
+        if refusals:
+            raise refusals[0]
 
     async def _lower(self, namespace: str, name: str, replicas: int) -> None:
         self._world.take_deployment(None, await self._cluster.scale(namespace, name, replicas))
@@ -116,7 +124,9 @@ class Applier:
             fleet.told = (fleet.told | set(wanted.drain)) - set(wanted.recall)
             metrics.DRAINS.labels(*fleet.key).inc(len(wanted.drain))
 
-    async def _apply_deployments(self, fleet: Fleet, wanted: Orders, drifted: Sequence[str]) -> bool:
+    async def _apply_deployments(
+        self, fleet: Fleet, wanted: Orders, drifted: Sequence[str], refusals: list[ClusterRefused]
+    ) -> bool:
         """Create or change the present Deployments. Whether any got more replicas."""
         there = self._world.deployments.get(fleet.key, {})
         rising = False
@@ -128,7 +138,11 @@ class Applier:
             replicas = wanted.apply.get(name, before)
             if replicas < before:
                 fleet.lowered[name] = time.monotonic()
-            made = await self._apply_one(fleet, plan.with_replicas(replicas))
+            try:
+                made = await self._apply_one(fleet, plan.with_replicas(replicas))
+            except ClusterRefused as error:
+                refusals.append(error)
+                continue
             if made is None:
                 continue
             self._world.take_deployment(None, made)
@@ -147,7 +161,7 @@ class Applier:
             if error.status != 409:
                 raise
             another = _another_scaler(error.causes)
-            if another:
+            if another and not self._has_left(fleet, name):
                 message = f"{name}: {another} sets spec.replicas: remove that autoscaler"
                 fleet.write_trouble = Trouble(Fault.SCALED_BY_ANOTHER, message)
                 self._put_off(fleet, message)
@@ -156,16 +170,30 @@ class Applier:
             made = await self._cluster.apply(manifest, force=True)
         if self._contested(fleet):
             fleet.write_trouble = Trouble()
+        fleet.contested.pop(name, None)
         return made
 
+    def _has_left(self, fleet: Fleet, name: str) -> bool:
+        """Whether another scaler has left a Deployment alone for so long that it is taken for gone.
+
+        Its name stays on the field when it has been removed: only who writes there again is still at work.
+        """
+        there = self._world.deployments.get(fleet.key, {}).get(name)
+        generation = there.generation if there else 0
+        known, since = fleet.contested.setdefault(name, (generation, time.monotonic()))
+        if known != generation:
+            fleet.contested[name] = generation, time.monotonic()
+            return False
+        return time.monotonic() - since >= ANOTHER_GONE_AFTER_S
+
     @staticmethod
-    async def _tolerate_gone(call: Awaitable[object]) -> None:
-        """What is gone needs no change."""
+    async def _attempt(refusals: list[ClusterRefused], call: Awaitable[object]) -> None:
+        """One write. One that is refused keeps the others from nothing; what is gone needs no change."""
         try:
             await call
         except ClusterRefused as error:
-            if not error.gone:
-                raise
+            if error.status != NOT_FOUND:
+                refusals.append(error)
 
 
 def _another_scaler(causes: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ the last of its workers has finished. See docs/decisions/0010-a-deployment-for-e
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from genfleet.contract.queue import GenerationQueue
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.errors import ConfigurationError
 from genfleet_operator import names
+from genfleet_operator.guard import reaches
 from genfleet_operator.merge import laid, merged
 
 Manifest = dict[str, Any]
@@ -31,16 +32,6 @@ LEAVE_S = 15
 """What a worker needs to hand back its tasks and say goodbye, before Kubernetes kills it."""
 LONGEST_UNKNOWN_S = 600
 """Longest task of a queue whose types this version does not know."""
-
-_FORBIDDEN = (
-    "automountServiceAccountToken",
-    "hostIPC",
-    "hostNetwork",
-    "hostPID",
-    "serviceAccount",
-    "serviceAccountName",
-)
-"""Fields of a pod by which it reaches beyond itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +98,17 @@ def selector(queue: GenerationQueue) -> str:
 
 def pod_template(queue: GenerationQueue, pool: Pool, installation: Installation) -> Manifest:
     """From the most general to the most special: ours, the installation's, the pool's fields, the pool's template."""
-    faults = [] if installation.trust_templates else sorted(_beyond_the_pod(pool.template))
+    ours = laid((_ground(queue, installation.image), installation.template, _fields(pool)))
+    template = merged(ours, pool.template)
+    faults = set() if installation.trust_templates else reaches(template) - reaches(ours)
     if faults:
         raise ConfigurationError(
-            f"pool {pool.name!r}: template may not set {', '.join(faults)}: remove it, or let the operator trust "
-            "templates (GENFLEET_TRUST_TEMPLATES)"
+            f"pool {pool.name!r}: template may not set {', '.join(sorted(faults))}: remove it, keep to the restricted "
+            "standard, or let the operator trust templates (GENFLEET_TRUST_TEMPLATES)"
         )
-    template = laid((_ground(queue, installation.image), installation.template, _fields(pool), pool.template))
+    _worker(template, pool)
+    # By these the operator knows its workers again: no template changes them.
+    template = merged(template, _container(env=_environment(queue)))
     worker = _worker(template, pool)
     if not worker.get("image"):
         raise ConfigurationError(f"pool {pool.name!r}: no image: set GENFLEET_WORKER_IMAGE, or image in its template")
@@ -208,7 +203,7 @@ def _fields(pool: Pool) -> Manifest:
     resources = {name: values for name, values in (("requests", requests), ("limits", limits)) if values}
     spec: Manifest = {}
     if resources:
-        spec["containers"] = [{"name": names.CONTAINER, "resources": resources}]
+        spec |= _container(resources=resources)["spec"]
     if pool.node_selector:
         spec["nodeSelector"] = dict(pool.node_selector)
     if pool.tolerations:
@@ -219,6 +214,8 @@ def _fields(pool: Pool) -> Manifest:
 def _worker(template: Manifest, pool: Pool) -> Manifest:
     for container in template["spec"].get("containers", []):
         if container.get("name") == names.CONTAINER:
+            if any("name" not in entry for entry in container.get("env", [])):
+                raise TypeError("env: each entry has a name")
             return dict(container)
     raise ConfigurationError(f"pool {pool.name!r}: template removes the container {names.CONTAINER!r}: keep it")
 
@@ -232,15 +229,15 @@ def _grace(queue: GenerationQueue, template: Manifest, worker: Manifest) -> Mani
     grace = template["spec"].get("terminationGracePeriodSeconds")
     if grace is None:
         grace = _longest(queue.spec.queue, environment.get("GENFLEET_TIME_LIMITS")) + STOP_GRACE_S + LEAVE_S
-    drain = environment.get("GENFLEET_DRAIN_SECONDS") or str(max(0, grace - LEAVE_S))
-    return {
-        "spec": {
-            "terminationGracePeriodSeconds": grace,
-            "containers": [
-                {"name": names.CONTAINER, "env": [{"name": "GENFLEET_DRAIN_SECONDS", "value": drain}]},
-            ],
-        }
-    }
+    drain = min(float(environment.get("GENFLEET_DRAIN_SECONDS") or grace), max(0, grace - LEAVE_S))
+    told = _container(env=[{"name": "GENFLEET_DRAIN_SECONDS", "value": f"{drain:g}"}])
+    told["spec"]["terminationGracePeriodSeconds"] = grace
+    return told
+
+
+def _container(**fields: Any) -> Manifest:
+    """A layer that says something of the worker's container alone."""
+    return {"spec": {"containers": [{"name": names.CONTAINER, **fields}]}}
 
 
 def _longest(queue: str, time_limits: str | None) -> int:
@@ -255,40 +252,3 @@ def _longest(queue: str, time_limits: str | None) -> int:
     except (ValueError, TypeError, LookupError) as error:
         raise ConfigurationError(f"GENFLEET_TIME_LIMITS in a template: {error}") from error
     return round(max(hard, default=LONGEST_UNKNOWN_S))
-
-
-def _beyond_the_pod(template: Mapping[str, Any]) -> Iterator[str]:
-    """Fields that let a pod out: a queue's author is not always trusted with the nodes (facts S18)."""
-    spec = template.get("spec")
-    if not isinstance(spec, Mapping):
-        return
-    for name in _FORBIDDEN:
-        if spec.get(name):
-            yield f"spec.{name}"
-    for at, volume in enumerate(_mappings(spec.get("volumes"))):
-        if "hostPath" in volume:
-            yield f"spec.volumes[{at}].hostPath"
-    yield from _privileges(spec.get("securityContext"), "spec")
-    for kind in ("containers", "initContainers", "ephemeralContainers"):
-        for at, container in enumerate(_mappings(spec.get(kind))):
-            yield from _privileges(container.get("securityContext"), f"spec.{kind}[{at}]")
-            if any(port.get("hostPort") for port in _mappings(container.get("ports"))):
-                yield f"spec.{kind}[{at}].ports.hostPort"
-
-
-def _privileges(security: Any, of: str) -> Iterator[str]:
-    """Fields of a security context that give more than a worker needs."""
-    if not isinstance(security, Mapping):
-        return
-    for name in ("privileged", "allowPrivilegeEscalation", "procMount"):
-        if security.get(name):
-            yield f"{of}.securityContext.{name}"
-    if security.get("runAsUser") == 0 or security.get("runAsNonRoot") is False:
-        yield f"{of}.securityContext.runAsUser 0"
-    capabilities = security.get("capabilities")
-    if isinstance(capabilities, Mapping) and capabilities.get("add"):
-        yield f"{of}.securityContext.capabilities.add"
-
-
-def _mappings(entries: Any) -> list[Mapping[str, Any]]:
-    return [entry for entry in entries if isinstance(entry, Mapping)] if isinstance(entries, list) else []

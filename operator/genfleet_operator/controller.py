@@ -30,7 +30,7 @@ from genfleet_operator.applier import Applier
 from genfleet_operator.blueprint import Installation
 from genfleet_operator.fleet import REOPEN_S, Fleet
 from genfleet_operator.kube import DEPLOYMENTS, PODS, QUEUES, Cluster, ClusterRefused, ClusterUnavailable
-from genfleet_operator.orders import orders, unsafe_costs
+from genfleet_operator.orders import orders
 from genfleet_operator.report import Fault, Trouble
 from genfleet_operator.reporter import Reporter
 from genfleet_operator.sight import Sight, sight
@@ -66,7 +66,6 @@ class Controller:
         installation: Installation,
         reporter: Reporter,
         clock: Callable[[], datetime],
-        namespaces: Sequence[str] = (),
     ) -> None:
         self.fleets: dict[Key, Fleet] = {}
         self.last_tick = time.monotonic()
@@ -75,7 +74,6 @@ class Controller:
         """Whether everything was seen once: so the definition of our resource is there, and can be watched."""
         self._cluster, self._store, self._world = cluster, store, world
         self._installation, self._reporter, self._clock = installation, reporter, clock
-        self._namespaces = tuple(namespaces)
         self._news = asyncio.Event()
         self._woken: dict[str, float] = {}
         """Queues of the broker that were given work, and when we heard of it (monotonic)."""
@@ -150,6 +148,7 @@ class Controller:
     async def _list_all(self) -> None:
         """Before the first decision: who does not know what runs could take it for nothing."""
         while True:
+            self.last_tick = time.monotonic()  # waiting for the API server is no reason to be ended
             try:
                 return await self._list_once()
             except ClusterUnavailable as error:
@@ -170,10 +169,10 @@ class Controller:
             ("pod", PODS, names.OURS, world.take_pod),
         ):
             known = world.known(kind)
-            found = await self._cluster.list(resource, labels)
+            found, listed = await self._cluster.list(resource, labels)
             for obj in found:
                 take(None, obj)
-            world.forget_absent(kind, found, self._namespaces, known)
+            world.forget_absent(kind, found, listed, known)
 
     async def _relist(self) -> None:
         while True:
@@ -213,6 +212,7 @@ class Controller:
         able = [fleet for fleet in looked_at if fleet.resource and fleet.key not in rivals]
         now, seen = await self._observe(able)
         for fleet, queue_seen in zip(able, seen, strict=True):
+            fleet.look_again = math.inf
             try:
                 self._follow(fleet, queue_seen, now, woken.get(fleet.key))
             except Exception:
@@ -383,9 +383,12 @@ class Controller:
         if fleet.write_trouble.fault is not Fault.NONE:
             return fleet.write_trouble
         if blind:
-            return Trouble(Fault.REDIS_UNREACHABLE, "Redis does not answer: what runs, stays, and nothing is added.")
+            return Trouble(
+                Fault.REDIS_UNREACHABLE,
+                "Redis does not answer, or not in a way that can be read: what runs, stays, and only minimums are kept up.",
+            )
         found = report.trouble_of(pools)
-        if found.fault is Fault.NONE and unsafe_costs([worker.pod for worker in seen.workers.values() if worker.pod]):
+        if found.fault is Fault.NONE and any(worker.pod and not worker.pod.ours for worker in seen.workers.values()):
             return Trouble(
                 Fault.SCALED_BY_ANOTHER,
                 f"another controller writes {names.DELETION_COST} on our pods (Karpenter can): idle workers may stay",
@@ -393,7 +396,7 @@ class Controller:
         return found
 
     def _refuse(self, fleet: Fleet, trouble: Trouble) -> None:
-        before, fleet.told_of = fleet.status, None
+        before, fleet.told_of, fleet.look_again = fleet.status, None, math.inf
         fleet.status = report.refused(fleet.document.generation, trouble, before, self._clock())
         fleet.gauges.degraded.set(1)
         self._reporter.take(fleet, fleet.status, None, trouble, None)

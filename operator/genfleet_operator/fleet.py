@@ -50,6 +50,8 @@ class Fleet:
     not_before: float = 0.0
     """No writes before this time (monotonic), after some that failed."""
     failures: int = 0
+    contested: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Deployments that another controller scales: their generation, and since when it is that (monotonic)."""
     lowered: dict[str, float] = field(default_factory=dict)
     """When we last lowered a Deployment (monotonic)."""
     ending: set[str] = field(default_factory=set)

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2
 import orjson
+import structlog
 from lightkube import ApiError, AsyncClient
 from lightkube.core.exceptions import ConfigError
 from lightkube.generic_resource import create_namespaced_resource
@@ -19,6 +20,8 @@ from lightkube.types import PatchType
 
 from genfleet.errors import ConfigurationError, GenfleetError
 from genfleet_operator import metrics, names
+
+log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
@@ -28,6 +31,8 @@ PODS: Any = create_namespaced_resource("", "v1", "Pod", "pods")
 EVENTS: Any = create_namespaced_resource("events.k8s.io", "v1", "Event", "events")
 LEASES: Any = create_namespaced_resource("coordination.k8s.io", "v1", "Lease", "leases")
 
+EVERYWHERE = "*"
+"""All namespaces at once, for a list."""
 ANSWER_WITHIN_S = 10.0
 """Longest time for one request."""
 AT_ONCE = 16
@@ -64,20 +69,32 @@ class Cluster:
             raise ConfigurationError(
                 f"KUBECONFIG: no cluster to talk to ({error}): run in a pod with a service account, or name a kubeconfig"
             ) from error
-        self._namespaces = tuple(namespaces) or ("*",)
+        self._namespaces = tuple(namespaces) or (EVERYWHERE,)
         self._turns = asyncio.Semaphore(AT_ONCE)
 
-    async def list(self, resource: Any, labels: str | None = None) -> list[Json]:
-        """Every object of a kind in our namespaces."""
+    async def list(self, resource: Any, labels: str | None = None) -> tuple[list[Json], tuple[str, ...]]:
+        """Every object of a kind, and the namespaces that could be listed; none: all there are.
+
+        One namespace that is refused, as it or its Role is gone, keeps nobody from the others. Raises ClusterRefused if
+        none could be listed.
+        """
         found: list[Json] = []
+        listed: list[str] = []
+        selected = dict(part.split("=", 1) for part in labels.split(",")) if labels else None
+        refusal: ClusterRefused | None = None
         for namespace in self._namespaces:
-            async with self._turn("list"):
-                selected = dict(part.split("=", 1) for part in labels.split(",")) if labels else None
-                found += [
-                    obj
-                    async for obj in self._client.list(resource, namespace=namespace, chunk_size=500, labels=selected)
-                ]
-        return found
+            try:
+                async with self._turn("list"):
+                    objects = self._client.list(resource, namespace=namespace, chunk_size=500, labels=selected)
+                    found += [obj async for obj in objects]
+            except ClusterRefused as error:
+                log.warning("not_listed", namespace=namespace, reason=str(error))
+                refusal = error
+            else:
+                listed.append(namespace)
+        if refusal and not listed:
+            raise refusal
+        return found, tuple(name for name in listed if name != EVERYWHERE)
 
     async def apply(self, manifest: Json, *, force: bool = False) -> Json:
         """A Deployment as it is to be. Raises ClusterRefused with status 409 if fields are somebody else's."""

@@ -92,7 +92,6 @@ async def _operate(settings: OperatorSettings, installation: Installation) -> in
         installation=installation,
         reporter=Reporter(cluster, store, _now),
         clock=_now,
-        namespaces=settings.namespaces,
     )
     watching_over, watches = asyncio.Event(), None
     async with serving(settings, probes):

@@ -34,13 +34,17 @@ DIRECTIVE = "$patch"
 """`$patch: replace` in a mapping: this instead of what was there. `$patch: delete` in an entry of a list: without it."""
 
 
+ONE_SOURCE = ("env", "volumes")
+"""Lists whose entries have one source each: a value or a reference, a claim or a folder. Another one replaces it."""
+
+
 def merged(base: Json, over: Json, field: str = "") -> Json:
     """`base` with `over` on top. Null removes what was there. Neither argument is changed."""
     if isinstance(over, Mapping):
         under = base if isinstance(base, Mapping) and over.get(DIRECTIVE) != "replace" else {}
         return _mappings(under, over)
     if isinstance(base, list) and isinstance(over, list) and field in MERGE_KEYS:
-        return _lists(base, over, MERGE_KEYS[field])
+        return _lists(base, over, field)
     return over
 
 
@@ -57,10 +61,15 @@ def _mappings(base: Mapping[str, Json], over: Mapping[str, Json]) -> Json:
     return result
 
 
-def _lists(base: Sequence[Json], over: Sequence[Json], key: str) -> Json:
+def _lists(base: Sequence[Json], over: Sequence[Json], field: str) -> Json:
     """The entries of `base` in their order, each with its namesake on top; then those that are new."""
+    key = MERGE_KEYS[field]
     tops = {entry.get(key): entry for entry in over}
-    result = [merged(entry, tops.pop(entry.get(key))) if entry.get(key) in tops else entry for entry in base]
+    result = []
+    for entry in base:
+        top = tops.pop(entry.get(key), None)
+        kept = entry if top is None or field not in ONE_SOURCE else {name: entry[name] for name in entry if name in top}
+        result.append(entry if top is None else merged(kept, top))
     return [
         entry for entry in [*result, *(merged({}, entry) for entry in tops.values())] if not _deleted(entry, over, key)
     ]

@@ -51,13 +51,11 @@ REACTION = Histogram(
 )
 LOOK = Histogram(
     "genfleet_look_seconds",
-    "One look at all queues, with its decisions.",
+    "One look at up to 50 queues, with its decisions.",
     buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5),
     registry=REGISTRY,
 )
-OBSERVATION_AGE = Gauge(
-    "genfleet_observation_age_seconds", "Time since Redis last answered a look at all queues.", registry=REGISTRY
-)
+OBSERVATION_AGE = Gauge("genfleet_observation_age_seconds", "Time since Redis last answered a look.", registry=REGISTRY)
 REDIS_ROUND_TRIPS = Counter("genfleet_redis_round_trips_total", "Round trips to Redis.", registry=REGISTRY)
 REDIS_ERRORS = Counter("genfleet_redis_errors_total", "Round trips to Redis that failed.", registry=REGISTRY)
 API_REQUESTS = Counter(

@@ -14,7 +14,7 @@ from genfleet_operator import names
 from genfleet_operator.blueprint import Blueprint
 from genfleet_operator.removal import removable
 from genfleet_operator.sight import Sight, Worker
-from genfleet_operator.world import Deployment, Pod
+from genfleet_operator.world import Deployment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +107,3 @@ def _costs(seen: Sight, moves: Moves) -> dict[str, int]:
             if worker.pod.cost != wanted:
                 costs[worker.pod.name] = wanted
     return costs
-
-
-def unsafe_costs(pods: Sequence[Pod]) -> list[str]:
-    """Pods with deletion costs that somebody else wrote, as Karpenter does: they may keep workers from leaving."""
-    return [pod.name for pod in pods if not pod.ours]

@@ -9,15 +9,16 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from genfleet.contract.queue import GenerationQueue
+from genfleet.contract.queue import API_VERSION, KIND, GenerationQueue
 from genfleet.contract.reasons import Reason
 from genfleet.contract.status import Condition, LastDecision, PoolStatus, QueueStatus
 from genfleet.contract.task_types import QUEUES
 from genfleet.scaling.decide import Decision
 from genfleet.scaling.observation import Phase
+from genfleet_operator import names
 from genfleet_operator.blueprint import Blueprint, selector
 from genfleet_operator.sight import Sight
-from genfleet_operator.world import Deployment
+from genfleet_operator.world import Deployment, Key
 
 LONGEST_MESSAGE = 1000
 """Of a condition, in characters."""
@@ -144,6 +145,10 @@ def _pool(plan: Blueprint, seen: Sight, deployment: Deployment | None) -> PoolSt
     staying = [worker for worker in workers if worker.view.phase is not Phase.DRAINING]
     pods = [worker.pod for worker in staying if worker.pod]
     message = next((pod.trouble for pod in pods if pod.trouble), deployment.failure if deployment else "")
+    if not message and any(worker.silent for worker in staying):
+        message = (
+            "Redis hears nothing of workers whose pods are well: see their logs, and the address and password they use"
+        )
     return PoolStatus(
         name=plan.pool,
         deployment=plan.deployment,
@@ -241,30 +246,21 @@ class Notice:
     warning: bool = False
 
 
-def event(queue: GenerationQueue, uid: str, notice: Notice, now: datetime, number: int) -> dict[str, Any]:
+def event(key: Key, uid: str, notice: Notice, now: datetime, number: int) -> dict[str, Any]:
     """An Event about a queue, as `kubectl describe` shows it."""
-    namespace = queue.metadata.namespace
+    namespace, name = key
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {
-            "name": f"{queue.metadata.name}.{int(now.timestamp() * 1000):x}{number:x}",
-            "namespace": namespace,
-        },
+        "metadata": {"name": f"{name}.{int(now.timestamp() * 1000):x}{number:x}", "namespace": namespace},
         "eventTime": now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "type": "Warning" if notice.warning else "Normal",
         "reason": notice.reason,
         "action": "Scale",
         "note": notice.note[:LONGEST_MESSAGE],
-        "regarding": {
-            "apiVersion": queue.api_version,
-            "kind": queue.kind,
-            "name": queue.metadata.name,
-            "namespace": namespace,
-            "uid": uid,
-        },
+        "regarding": {"apiVersion": API_VERSION, "kind": KIND, "name": name, "namespace": namespace, "uid": uid},
         "reportingController": "genfleet.dev/operator",
-        "reportingInstance": "genfleet-operator",
+        "reportingInstance": names.MANAGER,
     }
 
 

@@ -41,6 +41,8 @@ EVENT_GAP_S = 5.0
 """Between two Events about one queue's size; what happens between them is told in one."""
 WARN_AGAIN_S = 300.0
 """Between two Events about the same fault of a queue."""
+WELL_AFTER_S = 60.0
+"""Without a fault, until an Event says so."""
 TELL_REDIS_EVERY_S = 1.0
 KEEP_IN_REDIS_S = steps.FLEET_KEPT.total_seconds() / 3
 """An unchanged decision is kept in Redis again this often, or it would expire."""
@@ -51,7 +53,7 @@ class _Page:
     """What is to be told of one queue, and what was."""
 
     status: QueueStatus
-    generation: int
+    trouble: Trouble = field(default_factory=Trouble)
     written: QueueStatus | None = None
     written_at: float = 0.0
     shown: bytes | None = None
@@ -62,7 +64,9 @@ class _Page:
     """Size that the last Event told of."""
     announced_at: float = 0.0
     troubled: Fault | None = None
-    """The fault of the last report."""
+    """The fault that an Event told of last, until one tells that it is over."""
+    seen_at: float = 0.0
+    """When it was seen last (monotonic)."""
     warned: dict[Fault, float] = field(default_factory=dict)
     """When an Event told of a fault."""
     not_before: float = 0.0
@@ -85,18 +89,20 @@ class Reporter:
         """The newest report of a queue. No decision: it could not be acted on."""
         page = self._pages.get(fleet.key)
         if page is None:
-            page = self._pages[fleet.key] = _Page(status, fleet.document.generation)
+            page = self._pages[fleet.key] = _Page(status)
         page.status, page.shown, page.last = status, shown, (fleet, decision)
+        page.trouble = trouble
         if fleet.resource:
             page.queue = fleet.resource.spec.queue
-            self._announce(fleet, page, decision)
-            self._warn(fleet, page, trouble)
+        self._announce(fleet, page, decision)
+        self._warn(fleet, page, trouble)
 
     def repeat(self, key: Key) -> None:
         """The last report of a queue is still true: tell what had to wait."""
         page = self._pages.get(key)
         if page and page.last:
             self._announce(page.last[0], page, page.last[1])
+            self._warn(page.last[0], page, page.trouble)
 
     def forget(self, key: Key) -> None:
         """A queue is no more."""
@@ -154,21 +160,21 @@ class Reporter:
             page.announced, page.announced_at = decision.replicas, now
 
     def _warn(self, fleet: Fleet, page: _Page, trouble: Trouble) -> None:
-        """One Event for a fault, and one for its end."""
-        now, warned = time.monotonic(), page.warned
-        if trouble.fault is Fault.NONE:
-            if page.troubled:
-                self._tell(fleet, Notice(reason="Recovered", note=f"No more {page.troubled}."))
-        elif now - warned.get(trouble.fault, -math.inf) >= WARN_AGAIN_S:
-            warned[trouble.fault] = now
-            self._tell(fleet, Notice(reason=trouble.fault.value, note=trouble.message, warning=True))
-        page.troubled = trouble.fault if trouble.fault is not Fault.NONE else None
+        """One Event for a fault, and one when it has been gone for a while: a worker that crashes comes up in between."""
+        now = time.monotonic()
+        if trouble.fault is not Fault.NONE:
+            page.troubled, page.seen_at = trouble.fault, now
+            if now - page.warned.get(trouble.fault, -math.inf) >= WARN_AGAIN_S:
+                page.warned[trouble.fault] = now
+                self._tell(fleet, Notice(reason=trouble.fault.value, note=trouble.message, warning=True))
+        elif page.troubled and now - page.seen_at >= WELL_AFTER_S:
+            self._tell(fleet, Notice(reason="Recovered", note=f"No more {page.troubled}."))
+            page.troubled = None
 
     def _tell(self, fleet: Fleet, notice: Notice) -> None:
-        if fleet.resource:
-            event = report.event(fleet.resource, fleet.document.uid, notice, self._clock(), next(self._numbers))
-            self._events.append((fleet.key, event))
-            del self._events[:-1000]  # the newest, if the API server takes none for long
+        event = report.event(fleet.key, fleet.document.uid, notice, self._clock(), next(self._numbers))
+        self._events.append((fleet.key, event))
+        del self._events[:-1000]  # the newest, if the API server takes none for long
 
     async def _send_events(self) -> None:
         """Events are told once at most: one that the API server does not take is in the log and the status all the same."""

@@ -30,6 +30,8 @@ class Worker:
     """None: it was asked for, and its pod is not there yet."""
     empty: bool = False
     """Whether it takes nothing new and holds nothing: it may be removed."""
+    silent: bool = False
+    """Whether its pod is well, and Redis has not heard of it for long."""
 
     @property
     def staying(self) -> bool:
@@ -73,6 +75,7 @@ def sight(
         leaving=_leaving(deployments, pods, lowered),
         told=told,
         busy_after=now - ASSUMED_BUSY_S if listening_since < now - ASSUMED_BUSY_S else 0.0,
+        blind=seen is None,
     )
     workers = [worker for pod in pods.values() if (worker := _worker(pod, beats.get(pod.worker), view)) is not None]
     for deployment in deployments.values():
@@ -129,6 +132,8 @@ class _View:
     """Workers that were told to drain."""
     busy_after: float
     """A pod that became ready later, and says nothing, is taken for busy."""
+    blind: bool
+    """Whether Redis could not be asked: then nobody is heard."""
 
 
 def _worker(pod: Pod, beat: WorkerSeen | None, view: _View) -> Worker | None:
@@ -138,15 +143,22 @@ def _worker(pod: Pod, beat: WorkerSeen | None, view: _View) -> Worker | None:
     outdated = deployment_of(pod) not in view.current
     # Its mark is read with its beat. One that lost the mark, as when its container starts anew, takes work again.
     draining = beat.draining if beat else pod.worker in view.told
-    silent = beat is None and pod.ready
-    running = beat.about["running"] if beat else int(silent and pod.ready_since >= view.busy_after)
+    # A ready pod that says nothing is taken for busy at first; then for one that has not found its way to Redis.
+    trusted = beat is None and pod.ready and (view.blind or pod.ready_since >= view.busy_after)
+    running = beat.about["running"] if beat else int(trusted)
     if not pod.active or draining or pod.name in view.leaving:
         phase, recallable = Phase.DRAINING, pod.active and not outdated and pod.name not in view.leaving
     else:
-        phase, recallable = (Phase.READY if beat or silent else Phase.STARTING), True
+        phase, recallable = (Phase.READY if beat or trusted else Phase.STARTING), True
     worker = WorkerView(pod.worker, phase, running, recallable, pod.pool, outdated and phase is not Phase.DRAINING)
     drained = beat.about["phase"] == "drained" if beat else draining and running == 0
-    return Worker(worker, deployment_of(pod), pod, empty=pod.active and draining and drained)
+    return Worker(
+        worker,
+        deployment_of(pod),
+        pod,
+        empty=pod.active and draining and drained,
+        silent=beat is None and pod.ready and not trusted,
+    )
 
 
 def _asked_for(deployment: Deployment, pods: Mapping[str, Pod], current: set[str]) -> list[Worker]:

@@ -98,7 +98,7 @@ class World:
         key = _key(obj)
         if not self._is_news("queue", obj, event):
             return
-        if event == "DELETED":
+        if event == "DELETED" or "deletionTimestamp" in obj["metadata"]:  # its Deployments go, and come no more
             self.queues.pop(key, None)
         else:
             self.queues[key] = queue_document(obj)
@@ -194,7 +194,7 @@ def deployment(obj: Json) -> Deployment | None:
     """What is kept of a Deployment. None: it is not one of ours."""
     meta, spec = obj["metadata"], obj.get("spec") or {}
     labels = meta.get("labels") or {}
-    if names.QUEUE not in labels or names.POOL not in labels:
+    if names.QUEUE not in labels or names.POOL not in labels or not _owned(meta):
         return None
     conditions = (obj.get("status") or {}).get("conditions") or ()
     failures = [
@@ -211,15 +211,24 @@ def deployment(obj: Json) -> Deployment | None:
     )
 
 
+def _owned(meta: Json) -> bool:
+    """Whether a queue owns it: a copy that somebody made has our labels, and is theirs."""
+    return any(owner.get("kind") == "GenerationQueue" for owner in meta.get("ownerReferences") or ())
+
+
 def pod(obj: Json) -> Pod | None:
     """What is kept of a pod. None: it is not one of ours."""
     meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
     labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
     if names.QUEUE not in labels or names.POOL not in labels:
         return None
+    deployment = f"{labels[names.QUEUE]}-{labels[names.POOL]}-{labels.get(names.REVISION)}"
+    owners = [owner for owner in meta.get("ownerReferences") or () if owner.get("kind") == "ReplicaSet"]
+    if any(not str(owner.get("name")).startswith(f"{deployment}-") for owner in owners):
+        return None  # of a copy of our Deployment that somebody made
     conditions = {one["type"]: one for one in status.get("conditions") or ()}
     ready, scheduled = conditions.get("Ready", {}), conditions.get("PodScheduled", {})
-    containers = status.get("containerStatuses") or ()
+    containers = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
     unschedulable = scheduled.get("reason") == "Unschedulable"
     cost = str(annotations.get(names.DELETION_COST, "0"))
     return Pod(

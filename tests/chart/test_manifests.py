@@ -158,15 +158,15 @@ def test_the_address_of_redis_has_its_password() -> None:
 
 
 RULES = [
-    {"apiGroups": ["genfleet.dev"], "resources": ["generationqueues"], "verbs": ["get", "list", "watch"]},
-    {"apiGroups": ["genfleet.dev"], "resources": ["generationqueues/status"], "verbs": ["get", "patch"]},
+    {"apiGroups": ["genfleet.dev"], "resources": ["generationqueues"], "verbs": ["list", "watch"]},
+    {"apiGroups": ["genfleet.dev"], "resources": ["generationqueues/status"], "verbs": ["patch"]},
     {
         "apiGroups": ["apps"],
         "resources": ["deployments"],
-        "verbs": ["get", "list", "watch", "create", "patch", "delete"],
+        "verbs": ["list", "watch", "create", "patch", "delete"],
     },
-    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "patch"]},
-    {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch", "patch"]},
+    {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
 ]
 LEASE = [
     {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["create"]},
@@ -174,7 +174,7 @@ LEASE = [
         "apiGroups": ["coordination.k8s.io"],
         "resources": ["leases"],
         "resourceNames": ["trial-genfleet-operator"],
-        "verbs": ["get", "update", "patch"],
+        "verbs": ["get", "update"],
     },
 ]
 

@@ -30,6 +30,9 @@ SHARED = Installation(
     },
 )
 
+RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+"""What a container beside the worker has to say of itself."""
+
 CASES: dict[str, tuple[GenerationQueue, Installation]] = {
     "cpu": (queue({"name": "default"}, queue="cpu_intensive", concurrency=4), INSTALLATION),
     "gpu-with-everything": (
@@ -73,7 +76,7 @@ CASES: dict[str, tuple[GenerationQueue, Installation]] = {
                                     {"name": "REDIS_HOST", "value": "r"},
                                 ],
                             },
-                            {"name": "sidecar", "image": "registry.example/sidecar:1"},
+                            {"name": "sidecar", "image": "registry.example/sidecar:1", "securityContext": RESTRICTED},
                         ],
                         "volumes": [{"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}}],
                     }

@@ -33,7 +33,9 @@ _odd = st.one_of(
     st.text(),
     st.sampled_from([-1, 0, 2**63, 1e308, "", " ", "\x00", "🦊", "../..", HUGE, [], {}, [[]], {"": None}]),
     st.recursive(
-        st.integers() | st.text(max_size=5), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
+        st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+        max_leaves=4,
     ),
 )
 
@@ -132,7 +134,7 @@ def test_no_document_stops_the_loop_or_another_queue(there: Place, loop: asyncio
     good = there.objects.create("generationqueues", queue())
     world.take_queue(None, good)
 
-    @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
     @given(spec=_sometimes_odd(_spec) | _only_a_template)
     def look(spec: Any) -> None:
         number = next(numbers)

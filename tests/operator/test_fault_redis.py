@@ -80,7 +80,7 @@ def test_a_record_of_the_wrong_kind_blinds_nobody_else(there: Place) -> None:
     assert there.replicas() == 1
     there.redis.client.delete(key("scheduled", "gpu_medium"))
     there.submit()
-    there.has(2)
+    wait_for("the queue is followed again", lambda: there.replicas() == 2)
 
 
 def _has(there: Place, number: int) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from genfleet.scaling.moves import Moves
 from genfleet.store.records import WorkerSeen
-from genfleet_operator.orders import Orders, orders, unsafe_costs
+from genfleet_operator.orders import Orders, orders
 from genfleet_operator.sight import sight
 from genfleet_operator.world import Deployment, Pod
 from tests.operator.queues import NOW, beat, container, deployment, look, plan, pod
@@ -98,7 +98,6 @@ def test_costs_of_others_are_left_alone() -> None:
     """Two controllers that write the same annotation would never rest; a person is told instead."""
     foreign = replace(A, cost=5, ours=False)
     assert ordered(Moves(), [foreign], beat(A)).costs == {}
-    assert unsafe_costs([foreign, B]) == ["a"]
 
 
 def test_nobody_is_removed_while_others_start() -> None:

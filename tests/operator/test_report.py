@@ -239,12 +239,12 @@ def test_what_workers_run_into(pools: list[PoolStatus], fault: Fault, message: s
 
 def test_an_event_fits_the_api() -> None:
     """Its note is cut at what Kubernetes takes, and it points at the queue."""
-    made = report.event(queue(), UID, Notice(reason="DemandRose", note="x" * 5000, warning=True), TIME, 3)
+    made = report.event(("studio", "video"), UID, Notice(reason="DemandRose", note="x" * 5000, warning=True), TIME, 3)
     assert len(made["note"]) <= 1024
     assert (made["type"], made["regarding"]["uid"]) == ("Warning", UID)
     assert made["metadata"]["namespace"] == made["regarding"]["namespace"] == "studio"
     assert made["eventTime"] == "2026-11-23T12:00:00.000000Z"
-    other = report.event(queue(), UID, Notice(reason="DemandRose", note=""), TIME, 4)
+    other = report.event(("studio", "video"), UID, Notice(reason="DemandRose", note=""), TIME, 4)
     assert other["metadata"]["name"] != made["metadata"]["name"]
 
 

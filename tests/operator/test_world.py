@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from genfleet_operator.world import World, deployment, moment, pod, queue_document
 
 LABELS = {"genfleet.dev/queue": "video", "genfleet.dev/pool": "spot", "genfleet.dev/revision": "0a1b2c3d"}
+OWNERS = [{"kind": "GenerationQueue", "name": "video", "controller": True}]
 KEY = ("studio", "video")
 
 
 def thing(name: str, version: int, **more: Any) -> dict[str, Any]:
     """An object of ours."""
     meta = {"name": name, "namespace": "studio", "labels": LABELS, "resourceVersion": str(version)}
-    return {"metadata": meta, "spec": {}, **more}
+    return {"metadata": meta | {"ownerReferences": OWNERS}, "spec": {}, **more}
 
 
 def replicas(world: World) -> int | None:
@@ -128,7 +129,7 @@ def test_what_is_not_ours_is_left_out(labels: dict[str, str] | None) -> None:
 
 def test_an_object_with_nothing_in_it_is_read() -> None:
     """No status, no spec, no times: as the API server shows what was made a moment ago."""
-    bare = {"metadata": {"name": "x", "namespace": "studio", "labels": LABELS}}
+    bare = {"metadata": {"name": "x", "namespace": "studio", "labels": LABELS, "ownerReferences": OWNERS}}
     seen, made, declared = pod(bare), deployment({**bare, "spec": None, "status": None}), queue_document(bare)
     assert seen
     assert (seen.phase, seen.assigned, seen.ready, seen.cost, seen.ours, seen.trouble) == (

@@ -56,7 +56,9 @@ def _ready(worker: WorkerView) -> bool:
 
 def keep(decision: Decision, seen: Observation) -> tuple[str, ...]:
     """The ids of the draining workers to call back, before new ones are started: those with most room first."""
-    if decision.reason is Reason.PAUSED:  # it may count workers of two revisions, and ask for more than there are of one
+    if (
+        decision.reason is Reason.PAUSED
+    ):  # it may count workers of two revisions, and ask for more than there are of one
         return ()
     missing = max(0, decision.replicas - seen.replicas)
     draining = [worker for worker in seen.workers if worker.phase is Phase.DRAINING and worker.recallable]

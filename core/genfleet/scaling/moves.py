@@ -25,7 +25,7 @@ class PoolView:
     stuck: tuple[str, ...] = ()
     """Ids of its workers that no node has had room for, for so long that the next pool is to take them."""
     closed: bool = False
-    """Whether it could not place workers lately: others take the new ones."""
+    """Whether it could not place workers lately: others take the new ones, as far as they have room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +50,8 @@ def moves(decision: Decision, seen: Observation, pools: Sequence[PoolView], maxi
     passed_on = _passed_on(decision, seen, pools, held)
     current = sum(not worker.outdated for worker in seen.staying) + len(recall) - len(passed_on)
     room = maximum - len(seen.workers) + len(passed_on)
+    if decision.demand is None:  # blind: nobody is replaced
+        current = max(current, seen.replicas)
     missing = 0 if decision.reason is Reason.PAUSED else decision.replicas - current
     leaving = (*passed_on, *victims(decision, seen), *retired(decision, seen, room=room))
     return Moves(
@@ -78,9 +80,9 @@ def _places(
 ) -> Mapping[str, int]:
     """So many new workers, by pool: the first pools that take any, as far as they have room."""
     start: dict[str, int] = {}
-    for pool in pools:
-        takes = 0 if pool.closed or (avoid_stuck and pool.stuck) else pool.maximum - held[pool.name]
-        number = max(0, min(missing - sum(start.values()), takes))
+    taking = [pool for pool in pools if not (avoid_stuck and pool.stuck)]
+    for pool in sorted(taking, key=lambda pool: pool.closed):  # a closed one is better than none
+        number = max(0, min(missing - sum(start.values()), pool.maximum - held[pool.name]))
         if number:
             start[pool.name] = number
     return start
