@@ -282,12 +282,12 @@ def test_what_the_command_line_shows() -> None:
 def test_when_a_status_is_written(change: dict[str, Any], age: float, due: bool, urgent: bool) -> None:
     """What people wait for at once, numbers every few seconds, the same again never."""
     before = report.status(outcome(decided(1)), None, TIME)
-    page = reporter._Page(before.model_copy(update=change), 7, written=before, written_at=100)
+    page = reporter._Page(before.model_copy(update=change), written=before, written_at=100)
     assert (reporter._is_due(page, 100 + age), reporter._is_urgent(page)) == (due, urgent)
 
 
 def test_a_status_that_was_never_written_is_urgent() -> None:
     """So that `kubectl get` shows something from the start."""
-    page = reporter._Page(report.status(outcome(decided(1)), None, TIME), 7)
+    page = reporter._Page(report.status(outcome(decided(1)), None, TIME))
     assert reporter._is_urgent(page)
     assert reporter._is_due(page, 0)
