@@ -177,7 +177,7 @@ def test_the_operator_may_do_what_it_needs_and_no_more(kubectl: Kubectl, release
         "create deployments.apps",
         "delete deployments.apps",
         "patch pods",
-        "create events",
+        "create events.events.k8s.io",
         "create leases.coordination.k8s.io",
     ):
         assert _may(kubectl, account, allowed, namespace), allowed
