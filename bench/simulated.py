@@ -53,6 +53,7 @@ class Worker:
 
     async def run(self) -> None:
         """Beat and work until it has left."""
+        await self._beat()  # a real worker hears what was said to it before it takes its first message
         beating = asyncio.create_task(self._beats())
         try:
             await self._work()
