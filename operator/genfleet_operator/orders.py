@@ -87,8 +87,10 @@ def _replicas(
     pods = [worker.pod for worker in workers if worker.pod and worker.pod.active]
     may_go = {worker.pod.name for worker in workers if worker.pod and _may_go(worker, moves)}
     number = removable(pods, may_go)
-    if number < len(pods):  # the ReplicaSet may not know of a low cost yet; then it takes others that have one
-        number = min(number, sum(pod.name in may_go and (pod.name in settled or not pod.assigned) for pod in pods))
+    if number < len(pods) or len(pods) < deployment.replicas:
+        # The ReplicaSet may not know of a low cost yet, and we not of a pod that it made, placed or started since: with
+        # costs that have settled, it takes those that may go before any that came meanwhile.
+        number = min(number, sum(pod.name in may_go and pod.name in settled for pod in pods))
     on_their_way = max(0, len(pods) - deployment.replicas)  # for them the number was lowered already
     return deployment.replicas - unborn - max(0, number - on_their_way)
 
