@@ -11,32 +11,11 @@ import pytest
 from tests.support.api_objects import Manager
 from tests.support.api_pods import AUTOSCALER, HUMAN
 from tests.support.api_server import Ask, refusal
-from tests.support.operators import Operator, Place, of_queue, place, queue
-from tests.support.servers import Redis, free_port
+from tests.support.operators import Place, of_queue, queue
 from tests.support.waiting import wait_for
 
 OUTAGE_S = 1.5
 RECOVERED_WITHIN_S = 12.0
-
-
-@pytest.fixture(scope="module")
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Operator]]:
-    folder = tmp_path_factory.mktemp("operator")
-    redis = Redis(folder, free_port())
-    redis.start()
-    with place(redis, folder) as made, made.operator() as operator:
-        yield made, operator
-    redis.stop()
-
-
-@pytest.fixture
-def there(_shared: tuple[Place, Operator]) -> Iterator[Place]:
-    """A cluster with one queue and an operator, which has to live through all of these tests."""
-    made, operator = _shared
-    made.objects.create("generationqueues", queue())
-    yield made
-    made.clear()
-    assert operator.alive, "the operator ended"
 
 
 @contextmanager

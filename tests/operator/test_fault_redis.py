@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from functools import partial
 
 import pytest
 
 from genfleet.contract.keys import key
-from tests.support.operators import Operator, Place, place, queue
-from tests.support.servers import Redis, free_port
+from tests.support.operators import Operator, Place, queue
 from tests.support.waiting import wait_for
 
 NONSENSE = (b"not JSON", b"null", b"{}", b'{"running": null, "phase": 7}', b'{"running": -1, "phase": "ready"}')
 """What a worker might say of itself."""
-
-
-@pytest.fixture(scope="module")
-def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Place, Operator]]:
-    folder = tmp_path_factory.mktemp("operator")
-    redis = Redis(folder, free_port())
-    redis.start()
-    with place(redis, folder) as made, made.operator() as operator:
-        yield made, operator
-    redis.stop()
-
-
-@pytest.fixture
-def there(_shared: tuple[Place, Operator]) -> Iterator[Place]:
-    """A cluster with one queue and an operator, which has to live through all of these tests."""
-    made, operator = _shared
-    made.objects.create("generationqueues", queue())
-    yield made
-    made.pods.silent = False
-    made.clear()
-    assert operator.alive, "the operator ended"
 
 
 @pytest.fixture
