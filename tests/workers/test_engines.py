@@ -32,6 +32,7 @@ from genfleet_workers.engines.pictures import PictureSources, decode, shown
 from genfleet_workers.engines.procedural.choices import Setting
 from genfleet_workers.engines.procedural.scene import Scene
 from genfleet_workers.engines.procedural.stage import Camera, build
+from tests.support.products import file_of
 from tests.support.waiting import wait_for
 
 BASE = "https://media.test/files"
@@ -92,7 +93,7 @@ def made(sources: PictureSources, folder: Path, data: TaskData, told: Told | Non
 def image(sources: PictureSources, folder: Path, **data: Any) -> tuple[Product, np.ndarray[Any, Any]]:
     """A made picture and its pixels."""
     product = made(sources, folder, GenerateImage(**{"resolution": "160x120", **data}))
-    with Image.open(product.file) as picture:
+    with Image.open(file_of(product)) as picture:
         return product, np.asarray(picture.convert("RGB"), dtype=np.int16)
 
 
@@ -120,7 +121,7 @@ def test_an_image_has_the_asked_size_and_says_what_it_is(sources: PictureSources
         "seed": 7,
         "generation_model": "genfleet-procedural-1",
     }
-    with Image.open(product.file) as picture:
+    with Image.open(file_of(product)) as picture:
         assert (picture.format, picture.info["Description"], picture.info["Seed"]) == ("PNG", NOIR, "7")
 
 
@@ -145,9 +146,9 @@ def test_every_setting_is_a_picture(setting: Setting) -> None:
 
 def test_the_same_input_makes_the_same_file(sources: PictureSources, folder: Path) -> None:
     """Without a seed one is made from the input: the same input gives the same bytes, another one others."""
-    first = image(sources, folder, prompt=NOIR)[0].file.read_bytes()
-    assert image(sources, folder, prompt=NOIR)[0].file.read_bytes() == first
-    assert image(sources, folder, prompt=NOIR, pose="walking")[0].file.read_bytes() != first
+    first = file_of(image(sources, folder, prompt=NOIR)[0]).read_bytes()
+    assert file_of(image(sources, folder, prompt=NOIR)[0]).read_bytes() == first
+    assert file_of(image(sources, folder, prompt=NOIR, pose="walking")[0]).read_bytes() != first
 
 
 @pytest.mark.parametrize(
@@ -232,7 +233,7 @@ def test_a_video_is_exact_to_the_frame(sources: PictureSources, folder: Path) ->
         assert stream.duration is not None
         assert stream.time_base is not None
         assert float(stream.duration * stream.time_base) == pytest.approx(1.5)
-    shown_frames = list(frames(product.file))
+    shown_frames = list(frames(file_of(product)))
     assert len(shown_frames) == 18
     assert all(np.abs(one - next_).mean() > 0.2 for one, next_ in pairwise(shown_frames))
 
@@ -251,14 +252,15 @@ def test_video_progress_is_that_of_the_encoder(sources: PictureSources, folder: 
 
 def test_a_video_can_start_before_it_is_loaded(sources: PictureSources, folder: Path) -> None:
     """TS-082: the index of the file precedes its pictures (faststart), so that players need not fetch all of it."""
-    content = made(sources, folder, GenerateVideo(duration=1, fps=5, resolution="64x64")).file.read_bytes()
+    product = made(sources, folder, GenerateVideo(duration=1, fps=5, resolution="64x64"))
+    content = file_of(product).read_bytes()
     assert 0 < content.index(b"moov") < content.index(b"mdat")
 
 
 def test_a_larger_video_is_enlarged_from_bounded_frames(sources: PictureSources, folder: Path) -> None:
     """TS-080: sizes beyond those that are painted are honoured to the pixel."""
     product = made(sources, folder, GenerateVideo(duration=1, fps=1, resolution="1920x1080"))
-    (frame,) = frames(product.file)
+    (frame,) = frames(file_of(product))
     assert frame.shape == (1080, 1920, 3)
 
 
@@ -269,7 +271,7 @@ def test_the_storyboard_is_what_is_seen(sources: PictureSources, folder: Path) -
     product = made(sources, folder, GenerateVideo(storyboard_images=board, duration=2, fps=10, resolution="96x64"))
     assert product.metadata["shots"] == 2
     assert "warnings" not in product.metadata
-    shots = [colour_of(frame) for frame in frames(product.file)]
+    shots = [colour_of(frame) for frame in frames(file_of(product))]
     assert shots[0] == pytest.approx((20, 180, 40), abs=12)
     assert shots[-1] == pytest.approx((200, 20, 20), abs=12)
     between = shots[11]
@@ -285,7 +287,7 @@ def test_a_storyboard_picture_that_is_gone_is_drawn(sources: PictureSources, fol
     (warning,) = product.metadata["warnings"]
     assert warning.startswith("storyboard_images[0] could not be opened and was left out: https://10.0.0.1/a.jpg: ")
     assert "secret" not in warning
-    shots = list(frames(product.file))
+    shots = list(frames(file_of(product)))
     assert shots[0].std() > 8
     assert colour_of(shots[-1]) == pytest.approx((20, 180, 40), abs=12)
 

@@ -1,4 +1,4 @@
-"""Publishes what an engine made: a file in the media folder and the `result` that points to it."""
+"""Publishes what an engine made: its values, and its file in the media folder with what points to it (TS-082)."""
 
 from __future__ import annotations
 
@@ -22,21 +22,19 @@ class Artifacts:
     folder: Path
     url: str
 
-    def publish(self, lease: Lease, product: Product) -> tuple[dict[str, Any], Path]:
-        """Move the file into place; the `result` that describes it (TS-082), and where it is.
-
-        Its name holds the token, so no two attempts share one.
-        """
-        name = _name(lease.task_id)
-        place = Path(name[:2]) / f"{name}-{lease.token}{product.file.suffix}"
-        size = product.file.stat().st_size
+    def publish(self, lease: Lease, product: Product) -> tuple[dict[str, Any], Path | None]:
+        """The `result` of a product, and where its file is, if it has one: that is moved into place."""
+        result = {**product.values, "metadata": dict(product.metadata)}
+        if product.file is None:
+            return result, None
+        result["metadata"]["file_size"] = product.file.stat().st_size
+        place = _place(lease, product.file.suffix)
         self._move(product.file, self.folder / place)
-        result = {
+        pointer = {
             "media_url": f"{self.url.rstrip('/')}/{place.as_posix()}",
             "payload_media_id": hashlib.sha256(place.name.encode()).hexdigest()[:24],
-            "metadata": {**product.metadata, "file_size": size},
         }
-        return result, self.folder / place
+        return {**pointer, **result}, self.folder / place
 
     @staticmethod
     def _move(file: Path, target: Path) -> None:
@@ -48,6 +46,12 @@ class Artifacts:
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _place(lease: Lease, suffix: str) -> Path:
+    """Where the file of an attempt goes, within the folder. Its name holds the token, so no two attempts share one."""
+    name = _name(lease.task_id)
+    return Path(name[:2]) / f"{name}-{lease.token}{suffix}"
 
 
 def _name(task_id: str) -> str:

@@ -52,8 +52,8 @@ class Done:
     """The engine made it."""
 
     result: Mapping[str, Any]
-    file: Path
-    """Where it was published."""
+    file: Path | None
+    """Where its file was published, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,7 @@ class Workbench:
             outcome = self._outcome(lease)
             with undisturbed():
                 accepted = self._settle(lease, outcome)
-                if isinstance(outcome, Done) and not accepted:
+                if isinstance(outcome, Done) and outcome.file and not accepted:
                     outcome.file.unlink(missing_ok=True)  # nobody will ever point to it
             seconds = round(time.monotonic() - began, 2)
             log.info("attempt", outcome=type(outcome).__name__, accepted=accepted, seconds=seconds)

@@ -32,12 +32,14 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What an engine made."""
+    """What an engine made: a file, values, or both."""
 
-    file: Path
-    """The finished file, inside `Job.folder`. The worker publishes it."""
+    file: Path | None = None
+    """The finished file, inside `Job.folder`. The worker publishes it; without one, the result has no `media_url`."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    """What `result.metadata` shows beside the file's size, e.g. duration, resolution, fps, generation_model."""
+    """What `result.metadata` shows, beside the size of a file: duration, resolution, fps, generation_model, model …"""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """What else stands in `result`, beside `metadata`: the whole answer of a task type that makes no file (TS-092)."""
 
 
 class Report(Protocol):
