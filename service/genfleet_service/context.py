@@ -8,6 +8,8 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from genfleet.store.client import AsyncStore
+from genfleet_service import replies
+from genfleet_service.access import Caller
 from genfleet_service.keyring import KeyRing
 from genfleet_service.settings import ServiceSettings
 
@@ -28,4 +30,17 @@ def service_of(request: Request) -> Service:
     return cast(Service, request.app.state.service)
 
 
+CALLER = "genfleet.caller"
+"""Where `gates.KeyGate` leaves the caller in a request's scope."""
+
+
+def caller_of(request: Request) -> Caller:
+    """Whose key a request came with. Raises Refusal if it came without one, which only /api/v1/health may."""
+    caller: Caller | None = request.scope.get(CALLER)
+    if caller is None:
+        raise replies.unauthorized()
+    return caller
+
+
+CallerDep = Annotated[Caller, Depends(caller_of)]
 ServiceDep = Annotated[Service, Depends(service_of)]

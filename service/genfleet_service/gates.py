@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genfleet.errors import StoreUnavailable
 from genfleet_service import replies
+from genfleet_service.context import CALLER
 from genfleet_service.keyring import KeyRing
 
 log = structlog.get_logger(__name__)
@@ -27,7 +28,10 @@ _HEALTH = "/api/v1/health"
 
 
 class KeyGate:
-    """Everything under /api/v1 needs a key; /api/v1/health takes none, but refuses a wrong one (PI-008, TS-144)."""
+    """Everything under /api/v1 needs a key; /api/v1/health takes none, but refuses a wrong one (PI-008, TS-144).
+
+    Whose key it is goes along with the request: see `context.caller_of`.
+    """
 
     def __init__(self, app: ASGIApp, keys: KeyRing, *, health_needs_key: bool) -> None:
         self.app = app
@@ -47,7 +51,8 @@ class KeyGate:
             return True
         for name, value in scope["headers"]:
             if name == b"x-api-key":
-                return self._keys.accepts(value)
+                scope[CALLER] = self._keys.find(value)
+                return scope[CALLER] is not None
         return path == _HEALTH and not self._health_needs_key
 
 

@@ -33,7 +33,7 @@ class Submission(BaseModel):
     metadata: dict[str, Any] | None = None
 
 
-def read_submission(body: bytes, *, allow_http_callbacks: bool) -> tuple[NewTask, list[str]]:
+def read_submission(body: bytes, *, key_id: str, allow_http_callbacks: bool) -> tuple[NewTask, list[str]]:
     """A new task, ready to store, and what may be misspelt in it. Raises Refusal."""
     try:
         sent = orjson.loads(body)
@@ -54,6 +54,7 @@ def read_submission(body: bytes, *, allow_http_callbacks: bool) -> tuple[NewTask
         data=_encoded("task_data", submission.task_data),
         metadata=_encoded("metadata", submission.metadata or {}),
         callback_url=submission.callback_url or "",
+        key_id=key_id,
     )
     return task, _misspelt(sent, Submission) + _misspelt(
         submission.task_data, TASK_TYPES[submission.task_type].data, above="task_data."
@@ -80,8 +81,8 @@ def _encoded(field: str, value: dict[str, Any]) -> bytes:
         raise replies.invalid({field: "Must not be nested deeper than 250 levels"}) from None
 
 
-def repeat(task: TaskRecord) -> NewTask:
-    """The same submission under a new id (TS-054)."""
+def repeat(task: TaskRecord, key_id: str) -> NewTask:
+    """The same submission under a new id (TS-054), now that of the key which asks for it."""
     return NewTask(
         id=str(uuid.uuid4()),
         project=task.project,
@@ -92,6 +93,7 @@ def repeat(task: TaskRecord) -> NewTask:
         metadata=orjson.dumps(task.metadata),
         callback_url=task.callback_url or "",
         retry_of=task.id,
+        key_id=key_id,
     )
 
 

@@ -101,6 +101,7 @@ class FullTask(StatusBody):
     updated_at: str
     traceback: str | None
     retry_of: str | None
+    key_id: str | None
 
 
 class CancelledBody(TypedDict):
@@ -186,6 +187,7 @@ def full(task: TaskRecord) -> FullTask:
         "updated_at": timestamp(task.updated_ms),
         "traceback": task.traceback,
         "retry_of": task.retry_of,
+        "key_id": task.key_id,
     }
 
 

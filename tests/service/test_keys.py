@@ -12,9 +12,11 @@ import orjson
 import pytest
 
 from genfleet.contract.keys import key
+from genfleet.store import steps
+from genfleet.store.client import SyncStore
 from genfleet_service.keyring import new_key
 from genfleet_service.settings import ServiceSettings
-from tests.service.acts import submission
+from tests.service.acts import look, submission, submitted
 from tests.support.servers import KEY, Redis, Site, clean_environment
 from tests.support.waiting import wait_for
 
@@ -87,6 +89,26 @@ def test_only_the_digest_of_a_made_key_is_kept(site: Site, redis_server: Redis) 
     assert secret.startswith(f"gf_{key_id.decode()}_")
     assert orjson.loads(entry) == {"name": "auto-movie", "sha256": hashlib.sha256(secret.encode()).hexdigest()}
     assert secret.removeprefix(f"gf_{key_id.decode()}_").encode() not in entry
+
+
+def key_of(api: httpx.Client, task_id: str) -> str:
+    """The id of the key that submitted a task."""
+    return str(look(api, task_id)["key_id"])
+
+
+def test_a_task_names_the_key_that_submitted_it(api: httpx.Client, site: Site, store: SyncStore) -> None:
+    """TS-005, NS-012: by its id, never by the key; a retry is the retrying key's, and a key of the settings has an id too."""
+    secret = create_key(site).stdout.strip()
+    wait_for("the new key is accepted", lambda: may(api, secret))
+    headers = {"X-API-Key": secret}
+    answer = api.post("/api/v1/tasks/submit", json=submission(), headers=headers)
+    theirs = answer.json()["task_id"]
+    assert secret.startswith(f"gf_{key_of(api, theirs)}_")
+    ours = key_of(api, submitted(api))
+    assert ours.startswith("env-")
+    store.run(steps.cancel(theirs))
+    again = api.post(f"/api/v1/tasks/{theirs}/retry").json()["new_task_id"]
+    assert key_of(api, again) == ours
 
 
 def test_keys_are_all_different() -> None:

@@ -11,6 +11,7 @@ import pytest
 from genfleet.contract.states import State
 from genfleet.store import steps
 from genfleet.store.client import SyncStore
+from genfleet_service.keyring import key_id_of_settings
 from tests.service.acts import (
     PROJECT,
     UNKNOWN_TASK,
@@ -25,7 +26,7 @@ from tests.service.acts import (
     started,
     submitted,
 )
-from tests.support.servers import Redis
+from tests.support.servers import KEY, Redis
 from tests.support.waiting import wait_for
 
 DOCUMENTED_KEYS = {
@@ -161,7 +162,8 @@ def test_the_full_record(api: httpx.Client, store: SyncStore, redis_server: Redi
     task_id = settled(api, store, State.FAILED, task_type="generate_video", **kept)
     set_times(redis_server, task_id, created=CREATED, started=STARTED, finished=FINISHED, updated=FINISHED)
     more = {"updated_at": FINISHED, "traceback": "Traceback (most recent call last): …", "retry_of": None}
-    assert look(api, task_id) == status(api, task_id) | kept | more
+    whose = {"key_id": key_id_of_settings(KEY)}
+    assert look(api, task_id) == status(api, task_id) | kept | more | whose
 
 
 def test_an_unknown_task(api: httpx.Client) -> None:

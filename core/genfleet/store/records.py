@@ -26,6 +26,8 @@ class NewTask:
     callback_url: str = ""
     retry_of: str = ""
     """Id of the task that this one repeats."""
+    key_id: str = ""
+    """The API key that submits it. Empty: a foreign producer's message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class TaskRecord:
     """Why the attempt before this one failed."""
     worker: str | None
     retry_of: str | None
+    key_id: str | None
+    """The API key that submitted it."""
 
     @property
     def attempt(self) -> int:
@@ -118,6 +122,7 @@ class TaskRecord:
             last_error=text("last_error"),
             worker=text("worker"),
             retry_of=text("retry_of"),
+            key_id=text("key"),
         )
 
 

@@ -65,6 +65,7 @@ def submit(task: records.NewTask) -> Call[records.Submitted]:
         task.callback_url,
         task.metadata,
         task.retry_of,
+        task.key_id,
     )
     return Call(script("submit"), args, _submitted)
 

@@ -10,7 +10,7 @@ from genfleet.contract.states import State
 from genfleet.store import steps
 from genfleet.store.records import TaskRecord
 from genfleet_service import openapi, replies, views
-from genfleet_service.context import Service, ServiceDep, service_of
+from genfleet_service.context import CallerDep, Service, ServiceDep, caller_of, service_of
 from genfleet_service.replies import json_reply
 from genfleet_service.submissions import read_submission, repeat
 
@@ -23,7 +23,9 @@ async def submit(request: Request) -> Response:
     """Queue one background task. It starts as soon as a worker is free; the fleet grows if none is."""
     service = service_of(request)
     body = await request.body()
-    task, warnings = read_submission(body, allow_http_callbacks=service.settings.allow_http_callbacks)
+    task, warnings = read_submission(
+        body, key_id=caller_of(request).key_id, allow_http_callbacks=service.settings.allow_http_callbacks
+    )
     return json_reply(views.submitted(task, await service.store.run(steps.submit(task)), warnings))
 
 
@@ -58,12 +60,12 @@ async def cancel_alias(task_id: str, service: ServiceDep) -> Response:
 
 
 @router.post("/{task_id}/retry", responses=openapi.answers(views.RetriedBody, 400, 404))
-async def retry(task_id: str, service: ServiceDep) -> Response:
+async def retry(task_id: str, service: ServiceDep, caller: CallerDep) -> Response:
     """Submit a failed or cancelled task again, with the same parameters, under a new id."""
     task = await _known(service, task_id)
     if task.state not in (State.FAILED, State.CANCELLED):
         raise replies.not_allowed_now(f"Only a failed or cancelled task can be retried; this one is {task.state.value}")
-    again = repeat(task)
+    again = repeat(task, caller.key_id)
     await service.store.run(steps.submit(again))
     body: views.RetriedBody = {
         "new_task_id": again.id,
