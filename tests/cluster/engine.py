@@ -37,6 +37,6 @@ def _mark(what: str, job: Job) -> None:
         marks.write(f"{what} {job.task_id} {job.token} {os.environ['POD_NAME']}\n")
 
 
-def engines(_sources: object) -> dict[str, Engine]:
+def engines(_settings: object) -> dict[str, Engine]:
     """One for every task type."""
     return dict.fromkeys(TASK_TYPES, Working())

@@ -69,6 +69,6 @@ def _mark(says: dict[str, Any], line: str) -> None:
             marks.write(line + "\n")
 
 
-def engines(_sources: object) -> dict[str, Engine]:
+def engines(_settings: object) -> dict[str, Engine]:
     """One for every task type."""
     return dict.fromkeys(TASK_TYPES, Acting())

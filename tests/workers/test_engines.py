@@ -25,13 +25,14 @@ from PIL import Image
 from genfleet.contract.task_data import GenerateImage, GenerateVideo, TaskData
 from genfleet.egress import EgressRefused
 from genfleet.errors import PermanentError, TransientError
-from genfleet_workers.engines import engines
 from genfleet_workers.engines.base import Job, Product
 from genfleet_workers.engines.encoder import Encoder, Format
+from genfleet_workers.engines.image import ImageEngine
 from genfleet_workers.engines.pictures import PictureSources, decode, shown
 from genfleet_workers.engines.procedural.choices import Setting
 from genfleet_workers.engines.procedural.scene import Scene
 from genfleet_workers.engines.procedural.stage import Camera, build
+from genfleet_workers.engines.video import VideoEngine
 from tests.support.products import file_of
 from tests.support.waiting import wait_for
 
@@ -86,8 +87,8 @@ def data_uri(content: bytes) -> str:
 
 def made(sources: PictureSources, folder: Path, data: TaskData, told: Told | None = None) -> Product:
     """What the engine of this kind of data makes."""
-    kind = {GenerateImage: "generate_image", GenerateVideo: "generate_video"}[type(data)]
-    return engines(sources)[kind].run(Job("task-1", "project-1", data, folder, 1), told or Told())
+    engine = ImageEngine(sources) if isinstance(data, GenerateImage) else VideoEngine(sources)
+    return engine.run(Job("task-1", "project-1", data, folder, 1), told or Told())
 
 
 def image(sources: PictureSources, folder: Path, **data: Any) -> tuple[Product, np.ndarray[Any, Any]]:

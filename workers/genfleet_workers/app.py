@@ -23,7 +23,6 @@ from genfleet_workers.attempt import Workbench
 from genfleet_workers.beat import Beat
 from genfleet_workers.claims import Claims
 from genfleet_workers.engines.base import Engine
-from genfleet_workers.engines.pictures import PictureSources
 from genfleet_workers.machine import Machine
 from genfleet_workers.request import Request
 from genfleet_workers.settings import WorkerSettings
@@ -219,5 +218,5 @@ def _equip(app: Celery, settings: WorkerSettings) -> None:
 
 
 def _engines(settings: WorkerSettings) -> Mapping[str, Engine]:
-    make: Callable[[PictureSources], Mapping[str, Engine]] = symbol_by_name(settings.engines)
-    return make(PictureSources(settings.media_dir, settings.media_url, settings.allow_private_sources))
+    make: Callable[[WorkerSettings], Mapping[str, Engine]] = symbol_by_name(settings.engines)
+    return make(settings)

@@ -37,7 +37,7 @@ class WorkerSettings(ProgramSettings):
     memory_per_process: int = Field(default=2_000_000_000, ge=64_000_000)
     """Bytes of memory above which a process is replaced after its task (TS-115)."""
     engines: str = "genfleet_workers.engines:engines"
-    """Who makes the engines: `module:function`, given the picture sources, returns an engine by task type."""
+    """Who makes the engines: `module:function`, given these settings, returns an engine by task type."""
     time_limits: dict[str, tuple[float, float]] = Field(default={}, examples=[{"generate_video": [840, 900]}])
     """Soft and hard limit in seconds of task types that differ from the table (PI-001)."""
     allow_private_sources: bool = False

@@ -1,19 +1,69 @@
-"""What makes things. One engine per task type, behind the seam of `engines.base`."""
+"""What makes things. One engine per task type, behind the seam of `engines.base`.
+
+Engines load large libraries, and a child process holds what it has loaded. So each is made when it is first asked for,
+and only those of the worker's own queue are made ahead, before the first task comes.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from genfleet.contract.task_types import TASK_TYPES
 from genfleet_workers.engines.base import Engine
+from genfleet_workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from genfleet_workers.engines.pictures import PictureSources
 
+Make = Callable[[WorkerSettings], Engine]
+"""Makes an engine. Imports it, too: see above."""
 
-def engines(sources: PictureSources) -> dict[str, Engine]:
+
+def engines(settings: WorkerSettings) -> Mapping[str, Engine]:
     """The engines of this version, by the name of their task type."""
-    # Imported here, so that only a process that makes pictures loads NumPy and Pillow.
+    made = OnDemand(_MAKERS, settings)
+    for name in _MAKERS:
+        if TASK_TYPES[name].queue == settings.queue:
+            made[name]
+    return made
+
+
+class OnDemand(Mapping[str, Engine]):
+    """Engines by task type, each made at the first look."""
+
+    def __init__(self, makers: Mapping[str, Make], settings: WorkerSettings) -> None:
+        self._makers, self._settings = makers, settings
+        self._made: dict[str, Engine] = {}
+
+    def __getitem__(self, name: str) -> Engine:
+        if name not in self._made:
+            self._made[name] = self._makers[name](self._settings)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+def _pictures(settings: WorkerSettings) -> PictureSources:
+    from genfleet_workers.engines.pictures import PictureSources
+
+    return PictureSources(settings.media_dir, settings.media_url, settings.allow_private_sources)
+
+
+def _image(settings: WorkerSettings) -> Engine:
     from genfleet_workers.engines.image import ImageEngine
+
+    return ImageEngine(_pictures(settings))
+
+
+def _video(settings: WorkerSettings) -> Engine:
     from genfleet_workers.engines.video import VideoEngine
 
-    return {"generate_image": ImageEngine(sources), "generate_video": VideoEngine(sources)}
+    return VideoEngine(_pictures(settings))
+
+
+_MAKERS: Mapping[str, Make] = {"generate_image": _image, "generate_video": _video}
