@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 
 from genfleet.contract.states import State
 from genfleet.contract.task_types import TASK_TYPES
-from genfleet.store.records import NewTask, Submitted, TaskRecord
+from genfleet.store.records import Listed, NewTask, Submitted, TaskRecord
 
 
 def timestamp(ms: int) -> str:
@@ -61,18 +61,19 @@ class StatusBody(TypedDict):
 
 
 class ListedTask(TypedDict):
-    """TS-032, and the two fields of TS-033."""
+    """TS-032, and the two fields of TS-033. A document above 16 KiB is null; `omitted` then tells its size in bytes."""
 
     task_id: str
     project_id: str
     task_type: str
     status: str
-    task_data: dict[str, Any]
+    task_data: dict[str, Any] | None
     result: dict[str, Any] | None
     created_at: str
     updated_at: str
     completed_at: str | None
     result_url: str | None
+    omitted: NotRequired[dict[str, int]]
 
 
 class Pagination(TypedDict):
@@ -191,9 +192,9 @@ def full(task: TaskRecord) -> FullTask:
     }
 
 
-def listed(task: TaskRecord) -> ListedTask:
+def listed(task: Listed) -> ListedTask:
     """A task in a list."""
-    return {
+    body: ListedTask = {
         "task_id": task.id,
         "project_id": task.project,
         "task_type": task.type,
@@ -205,3 +206,9 @@ def listed(task: TaskRecord) -> ListedTask:
         "completed_at": _maybe(task.finished_ms),
         "result_url": (task.result or {}).get("media_url"),
     }
+    if task.omitted:
+        body["omitted"] = {_SHOWN_AS[name]: size for name, size in task.omitted.items()}
+    return body
+
+
+_SHOWN_AS = {"data": "task_data", "result": "result"}

@@ -46,7 +46,7 @@ def worker(redis_server: Redis, _worker: None) -> None:
 def stored(store: SyncStore) -> TaskRecord:
     """The one task that is there."""
     (task,) = store.run(steps.project_tasks("default", offset=0, limit=2)).tasks
-    return task
+    return record(store, task.id)
 
 
 # -- submit --------------------------------------------------------------------------------------------------------------

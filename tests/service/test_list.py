@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+import orjson
 import pytest
 
+from genfleet.contract.keys import key
 from genfleet.contract.states import State
 from genfleet.store import steps
 from genfleet.store.client import SyncStore
+from genfleet.store.scripts import CHORE_LIMIT, SHOWN_IN_LISTS
 from tests.service.acts import (
     PROJECT,
     VIDEO_RESULT,
     exact,
     halt_chores,
+    look,
     make_older,
     moment_of,
     set_times,
     settled,
+    started,
     submitted,
 )
 from tests.support.servers import Redis
@@ -259,6 +265,78 @@ def test_expired_tasks_are_neither_shown_nor_counted(
     make_older(redis_server, kept, timedelta(hours=23))
     body = listed(api, **query)
     assert (ids(body), body["pagination"]["total"]) == ([kept], 1)
+
+
+def test_a_list_does_not_count_expired_tasks_while_the_chores_are_behind(
+    api: httpx.Client, store: SyncStore, redis_server: Redis
+) -> None:
+    """TS-036: more tasks have expired than one look removes, as after a long time away; none is counted, now or later."""
+    halt_chores(store)
+    kept = [settled(api, store, State.COMPLETED), submitted(api)]
+    for task_id in kept:  # older than those that expire: what is left may stand anywhere
+        make_older(redis_server, task_id, timedelta(hours=30))
+    redis_server.client.zrem(key("expiry"), kept[0])
+    expired(redis_server, 2 * CHORE_LIMIT + 5)
+    for _ in range(4):
+        body = listed(api, limit=1, page=2)
+        assert (ids(body), body["pagination"]["total"], body["pagination"]["total_pages"]) == ([kept[0]], 2, 2)
+
+
+def expired(redis_server: Redis, tasks: int) -> None:
+    """Leaves records behind that ended long ago, and that nobody has removed."""
+    client = redis_server.client.pipeline()
+    for number in range(tasks):
+        name, created = f"old-{number}", number + 1
+        client.hset(key("task", name), mapping={"state": "failed", "type": "test_prompt", "project": PROJECT})
+        for state, kind in itertools.product(("*", "failed"), ("*", "test_prompt")):
+            client.zadd(key("index", state, kind, PROJECT), {name: created})
+        client.zadd(key("expiry"), {name: created + 1})
+    client.execute()
+
+
+@pytest.mark.parametrize("field", ["task_data", "result"])
+def test_a_list_leaves_out_what_is_too_large_for_it(api: httpx.Client, store: SyncStore, field: str) -> None:
+    """TS-032, TS-033: a document above 16 KiB is null in a list, with its size beside it, and whole in the task itself."""
+    large = {"text": "x" * SHOWN_IN_LISTS}
+    if field == "task_data":
+        task_id = submitted(api, task_data=large)
+    else:
+        task_id = started(api, store)
+        assert store.run(steps.complete(task_id, 1, orjson.dumps(large)))
+    (task,) = listed(api)["tasks"]
+    assert (task[field], task["omitted"]) == (None, {field: len(orjson.dumps(large))})
+    assert look(api, task_id)[field] == large
+
+
+def test_a_document_of_16_kib_is_shown(api: httpx.Client) -> None:
+    """TS-032: up to that size nothing is left out, and nothing says so."""
+    data = {"text": "x" * (SHOWN_IN_LISTS - len('{"text":""}'))}
+    submitted(api, task_data=data)
+    (task,) = listed(api)["tasks"]
+    assert task["task_data"] == data
+    assert "omitted" not in task
+
+
+def test_only_the_fields_that_are_asked_for(api: httpx.Client, store: SyncStore) -> None:
+    """TS-032: a client that shows a table asks for its columns, and gets these alone."""
+    task_id = settled(api, store, State.COMPLETED)
+    submitted(api, task_data={"text": "x" * SHOWN_IN_LISTS})
+    tasks = listed(api, fields="task_id, result_url")["tasks"]
+    assert tasks[1] == {"task_id": task_id, "result_url": VIDEO_RESULT["media_url"]}
+    assert set(tasks[0]) == {"task_id", "result_url"}
+    answer = api.get(f"/api/v1/projects/{PROJECT}/tasks", params={"fields": "task_id,name"})
+    assert answer.status_code == 400
+    assert answer.json()["details"]["fields"].startswith("Unknown field 'name': use some of task_id, project_id, ")
+
+
+def test_until_means_before(api: httpx.Client, redis_server: Redis) -> None:
+    """PR-005: with `since` it makes a window; pages and the total are of the tasks in it."""
+    made = hours_old(api, redis_server, 1, 2, 3, 4)
+    until = exact(redis_server, made[0], "created").isoformat()
+    since = exact(redis_server, made[3], "created").isoformat()
+    pages = [listed(api, since=since, until=until, limit=1, page=page) for page in (1, 2, 3)]
+    assert [ids(page) for page in pages] == [[made[1]], [made[2]], []]
+    assert {page["pagination"]["total"] for page in pages} == {2}
 
 
 def test_an_old_task_that_has_not_ended_is_still_listed(api: httpx.Client, redis_server: Redis) -> None:

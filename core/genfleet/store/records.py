@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -167,11 +167,48 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A task as a list shows it."""
+
+    id: str
+    project: str
+    type: str
+    state: State
+    created_ms: int
+    updated_ms: int
+    finished_ms: int | None
+    data: dict[str, Any] | None
+    result: dict[str, Any] | None
+    omitted: Mapping[str, int]
+    """Documents that are too large for a list, with their sizes in bytes."""
+
+    @classmethod
+    def read(cls, project: str, row: Sequence[Any]) -> Listed | None:
+        """From a row of `lua/list.lua`. None: its record is gone."""
+        task_id, (state, kind, created, updated, finished), data, data_size, result, result_size = row
+        if state is None:
+            return None
+        sizes = {"data": data_size if data is None else 0, "result": result_size if result is None else 0}
+        return cls(
+            id=task_id.decode(),
+            project=project,
+            type=kind.decode(),
+            state=State(state.decode()),
+            created_ms=int(created),
+            updated_ms=int(updated),
+            finished_ms=int(finished) if finished else None,
+            data=orjson.loads(data) if data else None,
+            result=orjson.loads(result) if result else None,
+            omitted={name: size for name, size in sizes.items() if size},
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """One page of a project's tasks."""
 
     total: int
-    tasks: tuple[TaskRecord, ...]
+    tasks: tuple[Listed, ...]
 
 
 @dataclass(frozen=True, slots=True)

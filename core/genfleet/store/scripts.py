@@ -33,6 +33,8 @@ CHORE_LIMIT = 500
 """How many tasks one chore takes on at a time, so that no script holds up Redis for long."""
 DEAD_LETTERS_KEPT = 10_000
 """Messages and records kept that could not be judged."""
+SHOWN_IN_LISTS = 16 * 1024
+"""Largest document, in bytes, that a list shows: 100 tasks of 1 MiB each would hold up everyone."""
 LIST_SEARCHED = 10_000
 """Longest list that a cancellation looks through for the message."""
 
@@ -69,6 +71,7 @@ def _constants() -> str:
         "OUTCOMES_KEPT_S": round(OUTCOMES_KEPT.total_seconds()),
         "CHORE_LIMIT": CHORE_LIMIT,
         "DEAD_LETTERS_KEPT": DEAD_LETTERS_KEPT,
+        "SHOWN_IN_LISTS": SHOWN_IN_LISTS,
         "LIST_SEARCHED": LIST_SEARCHED,
     }
     names = {"UNACKED": keys.UNACKED, "UNACKED_INDEX": keys.UNACKED_INDEX}

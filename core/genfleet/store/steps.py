@@ -6,7 +6,7 @@ carried out again when its reply was lost: submit is idempotent by id, claim by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -156,18 +156,24 @@ def project_tasks(
     state: State | None = None,
     task_type: str | None = None,
     since_ms: int | None = None,
+    before_ms: int | None = None,
     offset: int = 0,
     limit: int = 20,
+    documents: Collection[str] = ("data", "result"),
 ) -> Call[records.Page]:
-    """One page of a project's tasks, newest first. `since_ms`: only those created later."""
+    """One page of a project's tasks, newest first. `since_ms`: only those created later; `before_ms`: earlier.
+
+    `documents`: which of `data` and `result` are wanted.
+    """
     since = f"({since_ms}" if since_ms is not None else "-inf"
+    wanted = (int(name in documents) for name in ("data", "result"))
+    args = (project, state or "*", task_type or "*", since, before_ms or "+inf", offset, limit, *wanted)
 
     def read(reply: list[Any]) -> records.Page:
         total, rows = reply
-        read_rows = (records.TaskRecord.read(row[0].decode(), _pairs(row[1])) for row in rows)
-        return records.Page(total, tuple(row for row in read_rows if row))
+        return records.Page(total, tuple(filter(None, (records.Listed.read(project, row) for row in rows))))
 
-    return Call(script("list"), (project, state or "*", task_type or "*", since, offset, limit), read)
+    return Call(script("list"), args, read)
 
 
 def _pairs(flat: Any) -> dict[bytes, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
@@ -19,6 +19,9 @@ router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
 
 Page = Annotated[int, Query(ge=1, le=1_000_000)]
 Limit = Annotated[int, Query(ge=1, le=100)]
+FIELDS = tuple(name for name in views.ListedTask.__annotations__ if name != "omitted")
+_READ_FROM = {"task_data": "data", "result": "result", "result_url": "result"}
+"""The documents behind fields: what is not asked for is not moved."""
 
 
 # A project id is free text (TS-038), so it may hold a slash.
@@ -29,10 +32,16 @@ async def list_tasks(
     status: Annotated[State | None, Query(description="Only tasks in this state")] = None,
     task_type: Annotated[str | None, Query(description="Only tasks of this type")] = None,
     since: Annotated[datetime | None, Query(description="Only tasks created after this time (ISO 8601)")] = None,
+    until: Annotated[datetime | None, Query(description="Only tasks created before this time (ISO 8601)")] = None,
+    fields: Annotated[str | None, Query(description="Only these fields of each task, separated by commas")] = None,
     page: Page = 1,
     limit: Limit = 20,
 ) -> Response:
-    """The tasks of one project, newest first. Filters combine; tasks expire 24 hours after their creation."""
+    """The tasks of one project, newest first. Filters combine; tasks expire 24 hours after their creation.
+
+    `task_data` and `result` are shown up to 16 KiB; a larger one is null, and `omitted` has its size in bytes.
+    """
+    shown = _fields(fields)
     if task_type is not None and task_type not in TASK_TYPES:
         raise replies.invalid(
             {"task_type": f"Unknown task type '{task_type}': use one of {', '.join(TASK_TYPES)}"}, "Invalid query"
@@ -43,20 +52,39 @@ async def list_tasks(
             state=status,
             task_type=task_type,
             since_ms=_milliseconds(since) if since else None,
+            before_ms=_milliseconds(until) if until else None,
             offset=(page - 1) * limit,
             limit=limit,
+            documents={_READ_FROM[field] for field in shown if field in _READ_FROM},
         )
     )
-    body: views.TaskList = {
-        "tasks": [views.listed(task) for task in found.tasks],
-        "pagination": {
-            "page": page,
-            "limit": limit,
-            "total": found.total,
-            "total_pages": math.ceil(found.total / limit),
-        },
-    }
-    return json_reply(body)
+    return json_reply(
+        {
+            "tasks": [_only(views.listed(task), shown) for task in found.tasks],
+            "pagination": {
+                "page": page,
+                "limit": limit,
+                "total": found.total,
+                "total_pages": math.ceil(found.total / limit),
+            },
+        }
+    )
+
+
+def _fields(asked: str | None) -> tuple[str, ...]:
+    """The fields to show. Raises Refusal."""
+    if asked is None:
+        return FIELDS
+    names = tuple(name.strip() for name in asked.split(","))
+    unknown = [name for name in names if name not in FIELDS]
+    if unknown:
+        fault = f"Unknown field '{unknown[0]}': use some of {', '.join(FIELDS)}, separated by commas"
+        raise replies.invalid({"fields": fault}, "Invalid query")
+    return names
+
+
+def _only(task: views.ListedTask, shown: tuple[str, ...]) -> dict[str, Any]:
+    return {name: value for name, value in task.items() if name in shown or name == "omitted"}
 
 
 def _milliseconds(moment: datetime) -> int:
