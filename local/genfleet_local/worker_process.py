@@ -37,7 +37,7 @@ class WorkerProcess:
 
     def view(self) -> WorkerView:
         """As the scaling decision sees it. One that was told to end drains, and is not called back."""
-        running = self.seen.about["running"] if self.seen else 0
+        running = self.seen.held if self.seen else 0
         if self.draining or self.stopped:
             return WorkerView(self.id, Phase.DRAINING, running, recallable=not self.stopped)
         return WorkerView(self.id, Phase.READY if self.seen else Phase.STARTING, running)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import orjson
@@ -28,13 +28,15 @@ from genfleet.store.records import QueueSeen
 from genfleet_operator import metrics, names, report
 from genfleet_operator.applier import Applier
 from genfleet_operator.blueprint import Installation
+from genfleet_operator.busy_stops import BLAME_S
+from genfleet_operator.costs import Costs
 from genfleet_operator.fleet import REOPEN_S, Fleet
 from genfleet_operator.kube import DEPLOYMENTS, PODS, QUEUES, Cluster, ClusterRefused, ClusterUnavailable
 from genfleet_operator.orders import orders
 from genfleet_operator.report import Fault, Trouble
 from genfleet_operator.reporter import Reporter
 from genfleet_operator.sight import Sight, sight
-from genfleet_operator.world import Deployment, Key, Pod, World
+from genfleet_operator.world import Deployment, Key, World
 
 log = structlog.get_logger(__name__)
 
@@ -46,10 +48,6 @@ RETRY_S = 1.0
 """Before the next try to listen to Redis."""
 RELIST_S = 120.0
 """All objects are listed again this often: a watch that has died without a word costs no more than that (facts K1)."""
-COST_SETTLES_S = 0.5
-"""From a deletion cost that our watch has shown until replicas are lowered: the ReplicaSet's own watch may be later."""
-BLAME_S = 10.0
-"""A busy worker that is stopped this soon after we lowered its Deployment is our fault."""
 QUEUES_A_LOOK = 50
 """A round goes over many queues in parts, so that who was given work meanwhile does not wait for all of them."""
 
@@ -85,10 +83,7 @@ class Controller:
         self._listening_since: float | None = None
         """Since when Redis has answered without a break, by its clock. None: it does not."""
         self._applier = Applier(cluster, store, world, self.news)
-        self._cost_seen: dict[tuple[str, str, str], float] = {}
-        """Pods with our deletion cost, and when our watch first showed it (monotonic)."""
-        self._cost_raised: dict[Key, float] = {}
-        """Queues, and when our watch last showed that a pod of theirs is not cheap any more (monotonic)."""
+        self._costs = Costs()
 
     def news(self) -> None:
         """Something changed in the cluster."""
@@ -229,7 +224,7 @@ class Controller:
         for key in self.fleets.keys() - documents.keys():
             del self.fleets[key]
             self._reporter.forget(key)
-            self._cost_raised.pop(key, None)
+            self._costs.forget_queue(key)
             metrics.forget(*key)
         for key, document in documents.items():
             fleet = self.fleets.get(key)
@@ -305,13 +300,14 @@ class Controller:
             lowered={name for name, at in fleet.lowered.items() if time.monotonic() - at < BLAME_S},
             listening_since=self._listening_since or now,
         )
-        self._count_busy_stops(fleet, seen)
+        fleet.busy_stops.look(seen, queue_seen, fleet.lowered, time.monotonic())
         decision = decide(fleet.policy, seen.observation, fleet.memory)
         fleet.memory = decision.memory
         fleet.look_again = _end_of_cooldown(fleet, decision, now)
         pools = fleet.pools(seen)
         planned = moves(decision, seen.observation, pools, fleet.policy.max_replicas)
-        wanted = orders(seen, planned, fleet.blueprints, deployments, self._settled(pods.values()))
+        settled = self._costs.settled(pods.values(), time.monotonic())
+        wanted = orders(seen, planned, fleet.blueprints, deployments, settled)
         drifted = self._drifted(fleet)
         if (wanted or drifted) and not fleet.applying and time.monotonic() >= fleet.not_before:
             for pool in pools:
@@ -330,21 +326,6 @@ class Controller:
             for plan in fleet.blueprints
             if plan.deployment in there and fleet.applied.get(plan.deployment) != there[plan.deployment].generation
         ]
-
-    def _settled(self, pods: Iterable[Pod]) -> set[str]:
-        """Pods whose low cost our watch has shown for a while. None while one that was called back may still seem cheap."""
-        now = time.monotonic()
-        costly = {}
-        for pod in pods:
-            key = (*pod.queue, pod.name)
-            if pod.cost == names.EMPTY_COST:
-                costly[key] = pod.name
-                self._cost_seen.setdefault(key, now)
-            elif self._cost_seen.pop(key, None) is not None:
-                self._cost_raised[pod.queue] = now
-        if any(now - self._cost_raised.get(key[:2], -math.inf) < COST_SETTLES_S for key in costly):
-            return set()
-        return {name for key, name in costly.items() if now - self._cost_seen[key] >= COST_SETTLES_S}
 
     # -- report --------------------------------------------------------------------------------------------------------
 
@@ -402,24 +383,6 @@ class Controller:
         self._reporter.take(fleet, fleet.status, None, trouble, None)
 
     @staticmethod
-    def _count_busy_stops(fleet: Fleet, seen: Sight) -> None:
-        """A worker that was told to end while it held a task: by us it may never be, by others it may."""
-        workers = {worker.pod.name: worker for worker in seen.workers.values() if worker.pod}
-        # Those not busy yet are looked at again: a worker tells of a new task with its next beat, up to 2 s later.
-        busy = {
-            name: worker.deployment for name, worker in workers.items() if not worker.staying and worker.view.running
-        }
-        # A pod may also be gone between two looks; then what was seen last counts.
-        busy |= {name: deployment for name, deployment in fleet.at_work.items() if name not in workers}
-        for name in busy.keys() - fleet.ending:
-            lowered = fleet.lowered.get(busy[name], -math.inf)
-            by = "scaling" if time.monotonic() - lowered < BLAME_S else "other"
-            log.warning("busy_worker_stopped", queue="/".join(fleet.key), worker=name, by=by)
-            metrics.BUSY_STOPPED.labels(*fleet.key, by).inc()
-        fleet.ending = (fleet.ending | busy.keys()) & workers.keys()
-        fleet.at_work = {name: worker.deployment for name, worker in workers.items() if worker.view.running}
-
-    @staticmethod
     def _measure(fleet: Fleet, seen: Sight, decision: Decision, status: QueueStatus) -> None:
         facts, gauges = seen.observation, fleet.gauges
         if facts.demand is not None:  # unseen is not zero: the numbers stay as they were seen last
@@ -438,7 +401,7 @@ class Controller:
         """Forget the drain marks of pods that are no more."""
         gone, self._world.gone = self._world.gone, []
         for pod in gone:
-            self._cost_seen.pop((*pod.queue, pod.name), None)
+            self._costs.forget_pod(pod)
         try:
             if gone:
                 metrics.REDIS_ROUND_TRIPS.inc()

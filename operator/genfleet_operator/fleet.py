@@ -17,6 +17,7 @@ from genfleet.scaling.moves import PoolView
 from genfleet.scaling.policy import Policy
 from genfleet_operator import metrics
 from genfleet_operator.blueprint import Blueprint, Installation, blueprint
+from genfleet_operator.busy_stops import BusyStops
 from genfleet_operator.report import Fault, Trouble
 from genfleet_operator.sight import Sight
 from genfleet_operator.world import Key, QueueDocument
@@ -54,10 +55,6 @@ class Fleet:
     """Deployments that another controller scales: their generation, and since when it is that (monotonic)."""
     lowered: dict[str, float] = field(default_factory=dict)
     """When we last lowered a Deployment (monotonic)."""
-    ending: set[str] = field(default_factory=set)
-    """Busy pods that were told to end, and are counted already."""
-    at_work: dict[str, str] = field(default_factory=dict)
-    """Pods whose workers held a task at the last look, each with its Deployment."""
     look_again: float = math.inf
     """When the cooldown ends (monotonic), if nothing happens before."""
     status: QueueStatus | None = None
@@ -66,6 +63,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         self.gauges = metrics.QueueGauges(*self.key)
+        self.busy_stops = BusyStops(self.key)
         with suppress(ValidationError):  # of another version, or nothing yet
             self.status = QueueStatus.model_validate(self.document.status)
 

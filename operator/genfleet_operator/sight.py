@@ -145,7 +145,7 @@ def _worker(pod: Pod, beat: WorkerSeen | None, view: _View) -> Worker | None:
     draining = beat.draining if beat else pod.worker in view.told
     # A ready pod that says nothing is taken for busy at first; then for one that has not found its way to Redis.
     trusted = beat is None and pod.ready and (view.blind or pod.ready_since >= view.busy_after)
-    running = beat.about["running"] if beat else int(trusted)
+    running = beat.held if beat else int(trusted)
     if not pod.active or draining or pod.name in view.leaving:
         phase, recallable = Phase.DRAINING, pod.active and not outdated and pod.name not in view.leaving
     else:

@@ -58,6 +58,22 @@ def test_a_claimed_task_runs_under_a_lease(store: SyncStore) -> None:
     assert (queue_seen(store).waiting, queue_seen(store).running) == (0, 1)
 
 
+def test_what_a_worker_holds_is_known_at_once(store: SyncStore) -> None:
+    """Leases tell it, whatever the worker said two seconds ago: so an idle one is found, and a busy one is left alone."""
+
+    def held() -> int:
+        return queue_seen(store).workers[0].held
+
+    store.run(steps.renew("w", "gpu_medium", b'{"running":0}', []))
+    assert held() == 0
+    leases = [running(store, worker="w") for _ in range(2)]
+    running(store, worker="another")
+    assert held() == 2
+    store.run(steps.complete(leases[0].task_id, leases[0].token, b"{}"))
+
+    assert held() == 1
+
+
 def test_a_second_worker_is_told_that_the_task_is_busy(store: SyncStore) -> None:
     """A copy of a message starts nothing: another worker holds a live lease."""
     running(store, "a", worker="one")

@@ -184,17 +184,19 @@ class Model:
     def _seen(self) -> QueueSeen:
         running = sum(pod.running for pod in self.pods.values())
         beats = tuple(
-            WorkerSeen(pod.id, pod.beat, 0, pod.id in self.marks) for pod in self.pods.values() if pod.beat is not None
+            WorkerSeen(pod.id, pod.beat, pod.running, 0, pod.id in self.marks)
+            for pod in self.pods.values()
+            if pod.beat is not None
         )
         return QueueSeen(QUEUE, self.waiting, running, 0, 0, 1000 if self.waiting else None, None, beats, None)
 
     # -- the API server ------------------------------------------------------------------------------------------------
 
-    async def list(self, resource: Any, labels: str | None = None) -> list[Json]:
-        """All objects of a kind."""
+    async def list(self, resource: Any, labels: str | None = None) -> tuple[list[Json], tuple[str, ...]]:
+        """All objects of a kind, in all namespaces."""
         kind = {id(DEPLOYMENTS): "deployment", id(PODS): "pod"}.get(id(resource), "queue")
         found: list[Json] = await self.call(lambda: [obj for known, obj in self._objects() if known == kind])
-        return found
+        return found, ()
 
     async def apply(self, manifest: Json, *, force: bool = False) -> Json:
         """A Deployment as it is to be."""

@@ -86,7 +86,7 @@ def pod(of: Blueprint, name: str, **changes: Any) -> Pod:
 
 def beat(of: Pod, phase: str = "ready", *, running: int = 0, draining: bool = False) -> WorkerSeen:
     """What the worker of a pod said last."""
-    return WorkerSeen(of.worker, {"phase": phase, "running": running}, 500, draining)
+    return WorkerSeen(of.worker, {"phase": phase, "running": running}, running, 500, draining)
 
 
 def look(*beats: WorkerSeen, waiting: int = 0, running: int = 0) -> QueueSeen:

@@ -77,13 +77,19 @@ def test_a_second_drain_waits_as_long_as_the_first(there: AnyOrder) -> None:
     model = there.model
     cheap = [pod for pod in model.pods.values() if pod.cost]
     model.pass_time(9.0)
-    seen = there.controller._settled(there.world.pods["studio", "video"].values())
+    seen = settled(there)
     assert seen == {pod.name for pod in cheap}
     for cost in (0, -1000):
         model._set_cost(cheap[0].name, cost)
         model.show_all(there.world)
-        seen = there.controller._settled(there.world.pods["studio", "video"].values())
+        seen = settled(there)
         assert not seen & {cheap[0].name}
     model.pass_time(0.6)
-    seen = there.controller._settled(there.world.pods["studio", "video"].values())
+    seen = settled(there)
     assert seen == {pod.name for pod in cheap}
+
+
+def settled(there: AnyOrder) -> set[str]:
+    """The pods that have been cheap for long enough."""
+    pods = there.world.pods["studio", "video"].values()
+    return there.controller._costs.settled(pods, there.model.monotonic())

@@ -21,7 +21,7 @@ def overview(*, total: int = 0, completed: int = 0, failed: int = 0, **seen: Any
 
 def worker(name: str = "worker@gpu-1", **about: Any) -> WorkerSeen:
     """A worker that says this of itself."""
-    return WorkerSeen(name, about, silent_ms=0, draining=False)
+    return WorkerSeen(name, about, held=0, silent_ms=0, draining=False)
 
 
 CELLS = [

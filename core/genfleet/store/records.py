@@ -218,6 +218,8 @@ class WorkerSeen:
     id: str
     about: dict[str, Any]
     """What it says of itself: host, pid, phase, running, memory_bytes, …  Written by `genfleet_workers.beat`."""
+    held: int
+    """Tasks it holds, by their leases: true at this moment, which `about` need not be any more."""
     silent_ms: int
     draining: bool
 

@@ -243,7 +243,13 @@ def _queue_seen(row: dict[str, Any]) -> records.QueueSeen:
 
 
 def _worker_seen(row: dict[str, Any]) -> records.WorkerSeen:
-    return records.WorkerSeen(row["id"], orjson.loads(row["about"]), int(row["silent_ms"]), bool(row["draining"]))
+    return records.WorkerSeen(
+        id=row["id"],
+        about=orjson.loads(row["about"]),
+        held=row["held"],
+        silent_ms=int(row["silent_ms"]),
+        draining=bool(row["draining"]),
+    )
 
 
 def overview(queues: Sequence[str], *, long: timedelta, window: timedelta) -> Call[records.Overview]:

@@ -15,12 +15,28 @@ local function oldest(queue)
   return first and math.max(0, now - first)
 end
 
+-- How many tasks each worker holds. A lease tells it at once; a worker's own beat may be two seconds old.
+local function holders(queue)
+  local held = {}
+  for _, id in ipairs(redis.call('ZRANGE', key.leases(queue), 0, -1)) do
+    local worker = redis.call('HGET', key.task(id), 'worker')
+    if worker then held[worker] = (held[worker] or 0) + 1 end
+  end
+  return held
+end
+
 local function workers(queue)
-  local all = {}
+  local all, held = {}, holders(queue)
   for _, id in ipairs(redis.call('ZRANGE', key.workers(queue), 0, -1)) do
     local row = redis.call('HMGET', key.worker(id), 'about', 'seen')
     if row[1] then
-      all[#all + 1] = { id = id, about = row[1], silent_ms = now - row[2], draining = redis.call('SISMEMBER', key.draining(), id) }
+      all[#all + 1] = {
+        id = id,
+        about = row[1],
+        held = held[id] or 0,
+        silent_ms = now - row[2],
+        draining = redis.call('SISMEMBER', key.draining(), id),
+      }
     end
   end
   return #all > 0 and all or nil
