@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools import chart, crd
+from tools import chart, crd, document
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -65,6 +65,7 @@ FILES: dict[str, Callable[[], str]] = {
     "deploy/helm/genfleet/crds/generationqueues.genfleet.dev.yaml": chart.definition,
     "deploy/helm/genfleet/values.schema.json": chart.values_schema,
     "deploy/helm/genfleet/README.md": chart.readme,
+    "docs/openapi.json": document.text,
 }
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib import import_module
 from importlib.metadata import version
+from pkgutil import iter_modules
 
 import structlog
 from fastapi import FastAPI, Request
@@ -14,10 +16,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
-from genfleet.errors import StoreUnavailable
+from genfleet.errors import ConfigurationError, StoreUnavailable
 from genfleet.store.client import AsyncStore
 from genfleet.store.upkeep import keep_up
-from genfleet_service import gates, openapi, replies
+from genfleet_service import gates, openapi, replies, routes
 from genfleet_service.context import Service
 from genfleet_service.keyring import KeyRing
 from genfleet_service.media import Media
@@ -47,9 +49,11 @@ def create_api(settings: ServiceSettings, keys: KeyRing) -> FastAPI:
         description="Runs generation work on a fleet that is exactly as large as the work needs.",
         lifespan=_lifespan(settings, keys),
         redirect_slashes=False,
+        generate_unique_id_function=openapi.operation_id,
     )
     for router in ROUTERS:
         app.include_router(router)
+    _check_routers()
     settings.media_dir.mkdir(parents=True, exist_ok=True)
     app.mount("/media", Media(directory=settings.media_dir), name="media")
     app.openapi = lambda: openapi.describe(app)  # type: ignore[method-assign]  # the documented way to extend it
@@ -59,6 +63,14 @@ def create_api(settings: ServiceSettings, keys: KeyRing) -> FastAPI:
         app.add_exception_handler(error, _refused)
     app.add_exception_handler(Exception, _unexpected)
     return app
+
+
+def _check_routers() -> None:
+    """Nothing is left out: every module of routes has its router in `ROUTERS`, or the API does not start (TS-175)."""
+    modules = [import_module(f"{routes.__name__}.{module.name}") for module in iter_modules(routes.__path__)]
+    left_out = [module.__name__ for module in modules if getattr(module, "router", None) not in ROUTERS]
+    if left_out:
+        raise ConfigurationError(f"{', '.join(left_out)}: has routes that are not served; add its router to ROUTERS")
 
 
 def _lifespan(settings: ServiceSettings, keys: KeyRing):  # type: ignore[no-untyped-def]  # FastAPI names no type for it

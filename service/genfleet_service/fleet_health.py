@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import Annotated, NotRequired
+
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.store.records import Overview, QueueSeen, WorkerSeen
+from genfleet_service.views import Moment
 
 GB = 1_000_000_000
 """The documents' GB."""
@@ -31,14 +35,46 @@ class Counts(TypedDict):
     currently_running: int
 
 
-class Alert(TypedDict, total=False):
+class Metrics(Counts):
+    """The documented nine (TS-063, TS-064)."""
+
+    retried_tasks: int
+    cancelled_tasks: int
+    average_durations: dict[str, float]
+
+
+class MetricsBody(TypedDict):
+    """TS-063."""
+
+    metrics: Metrics
+    timestamp: Moment
+
+
+class Alert(TypedDict):
     """TS-073. `task_id` only where the alert is about one task."""
 
-    severity: str
+    severity: Annotated[str, Field(json_schema_extra={"enum": ["warning", "critical"]})]
     message: str
     metric: str
     value: float
-    task_id: str
+    task_id: NotRequired[str]
+
+
+class QueueHealthBody(TypedDict):
+    """TS-070 to TS-074."""
+
+    status: Annotated[str, Field(json_schema_extra={"enum": ["healthy", "warning", "critical"]})]
+    metrics: Counts
+    alerts: list[Alert]
+    timestamp: Moment
+
+
+class SystemLoad(TypedDict):
+    """Load of the machines that run tasks (TS-058)."""
+
+    cpu_percent: float
+    memory_percent: float
+    gpu_utilization: list[float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +112,7 @@ def counts(seen: Overview) -> Counts:
     }
 
 
-def metrics(seen: Overview) -> dict[str, Any]:
+def metrics(seen: Overview) -> Metrics:
     """TS-063, TS-064."""
     return {
         **counts(seen),
@@ -165,7 +201,7 @@ def queue_sizes(queues: Iterable[QueueSeen]) -> dict[str, int]:
     return {seen.queue: seen.waiting for seen in queues}
 
 
-def system_load(workers: Iterable[WorkerSeen]) -> dict[str, Any]:
+def system_load(workers: Iterable[WorkerSeen]) -> SystemLoad:
     """Load of the machines that run tasks, each machine counted once (TS-057, TS-058)."""
     hosts = {worker.about["host"]: worker.about for worker in workers if "host" in worker.about}
     return {

@@ -1,4 +1,7 @@
-"""What `/openapi.json` says beyond what the routes show: error bodies, the key, and the bodies read by hand."""
+"""What `/openapi.json` says beyond what the routes show: errors, examples, the key, and the bodies read by hand.
+
+The document is kept in `docs/openapi.json`; the types of both clients are made from it (`make generate`).
+"""
 
 from __future__ import annotations
 
@@ -6,52 +9,128 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
+from genfleet_service import replies
+from genfleet_service.examples import EXAMPLES
 from genfleet_service.submissions import Submission
 from genfleet_service.views import ErrorBody
 
-_ERRORS = {
-    400: "The request is not valid; `details` names each field",
-    401: "The key is missing or wrong",
-    404: "There is no such task, or it has expired",
-    413: "The body is too large",
-    503: "Redis cannot be reached; try again after `retry_after` seconds",
+_ERRORS: dict[int, tuple[str, replies.Refusal]] = {
+    400: (
+        "The request is not valid; `details` names each field",
+        replies.invalid({"priority": "Priority must be 1 (high), 2 (normal) or 3 (low)"}),
+    ),
+    401: ("The key is missing or wrong", replies.unauthorized()),
+    404: ("There is no such task, or it has expired", replies.no_such_task("abc123-def456-ghi789")),
+    413: ("The body is too large", replies.too_large(1024 * 1024)),
+    503: ("Redis cannot be reached; try again after `retry_after` seconds", replies.unavailable()),
 }
+"""What an error means, and one as it goes out."""
 
-TASK_ID = {"parameters": [{"name": "task_id", "in": "path", "required": True, "schema": {"type": "string"}}]}
+TASK_ID_WORDS = "Id of the task, as its submission was answered"
+TASK_ID = {
+    "parameters": [
+        {
+            "name": "task_id",
+            "in": "path",
+            "required": True,
+            "description": TASK_ID_WORDS,
+            "schema": {"type": "string"},
+        }
+    ]
+}
 SUBMISSION = {
     "requestBody": {
         "required": True,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Submission"}}},
+        "content": {
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/Submission"},
+                "example": EXAMPLES["Submission"],
+            }
+        },
     }
 }
+OPEN: dict[str, Any] = {"security": []}
+"""For a route that takes no key."""
+KEY_IF_ANY: dict[str, Any] = {"security": [{}, {"ApiKey": []}]}
+"""For a route that needs no key, and refuses a wrong one."""
 
 
-def answers(body: Any, *errors: int) -> dict[int | str, dict[str, Any]]:
-    """The documented answers of a route: its body, the errors it names, and those that any route may give."""
-    documented: dict[int | str, dict[str, Any]] = {200: {"model": body, "description": "Done"}} if body else {}
-    for status in (*errors, 401, 503):
-        documented[status] = {"model": ErrorBody, "description": _ERRORS[status]}
+def answer(body: Any) -> dict[int | str, dict[str, Any]]:
+    """The answer of a route that always answers."""
+    return {200: {"model": body, "description": "Done"}}
+
+
+def answers(body: Any, *errors: int | replies.Refusal) -> dict[int | str, dict[str, Any]]:
+    """The documented answers of a route: its body, the errors it names, and those that any route may give.
+
+    An error is its status, or one of them as it goes out, where the usual one is not what this route says.
+    """
+    documented = answer(body)
+    for error in (*errors, 401, 503):
+        status = error if isinstance(error, int) else error.status
+        words, usual = _ERRORS[status]
+        documented.setdefault(status, _error(words, usual if isinstance(error, int) else error))
     return documented
+
+
+def _error(words: str, example: replies.Refusal) -> dict[str, Any]:
+    documented = {
+        "model": ErrorBody,
+        "description": words,
+        "content": {"application/json": {"example": example.body}},
+    }
+    if example.headers:
+        documented["headers"] = {
+            name: {"schema": {"type": "string"}, "example": value} for name, value in example.headers.items()
+        }
+    return documented
+
+
+def operation_id(route: APIRoute) -> str:
+    """`tasks-submit`: the subject and the function. Clients name their functions after it, so it does not change."""
+    return f"{route.tags[0]}-{route.name}"
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
     """The OpenAPI document. Made once, and only when somebody asks."""
     if app.openapi_schema is None:
-        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        document = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            servers=[{"url": "/", "description": "Where this document came from"}],
+        )
         components = document.setdefault("components", {})
         components.setdefault("schemas", {})["Submission"] = Submission.model_json_schema()
-        _leave_out_422(document)
         components["securitySchemes"] = {"ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
         document["security"] = [{"ApiKey": []}]
+        _leave_out_422(document)
+        _show_examples(document)
         app.openapi_schema = document
     return app.openapi_schema
 
 
 def _leave_out_422(document: dict[str, Any]) -> None:
     """The framework's answer to wrong parameters, which nobody gets: it is 400 here (TS-146)."""
-    for operations in document["paths"].values():
-        for operation in operations.values():
-            operation["responses"].pop("422", None)
+    for operation in _operations(document):
+        if operation["responses"].get("422", {}).get("description") == "Validation Error":
+            del operation["responses"]["422"]
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
+
+
+def _show_examples(document: dict[str, Any]) -> None:
+    """Beside each body its example, by the name of its schema."""
+    for operation in _operations(document):
+        for response in operation["responses"].values():
+            content = response.get("content", {}).get("application/json", {})
+            name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
+            if name in EXAMPLES:
+                content.setdefault("example", EXAMPLES[name])
+
+
+def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    return [operation for methods in document["paths"].values() for operation in methods.values()]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NotRequired
+from typing import Annotated, Any, NotRequired
 
+from pydantic import Field
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from genfleet.contract.states import State
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.store.records import Listed, NewTask, Submitted, TaskRecord
+
+StateWord = Annotated[str, Field(json_schema_extra={"enum": [state.value for state in State]})]
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+"""UTC, whole seconds, with Z (TS-007)."""
 
 
 def timestamp(ms: int) -> str:
@@ -31,11 +36,11 @@ class SubmittedBody(TypedDict):
     """TS-014. `warnings` only where there are any."""
 
     task_id: str
-    status: str
+    status: StateWord
     project_id: str
     estimated_duration: int
     queue_position: int
-    created_at: str
+    created_at: Moment
     warnings: NotRequired[list[str]]
 
 
@@ -44,19 +49,19 @@ class StatusBody(TypedDict):
 
     task_id: str
     project_id: str
-    status: str
+    status: StateWord
     progress: float | None
     current_step: str | None
     result: dict[str, Any] | None
     error: str | None
-    started_at: str | None
-    completed_at: str | None
+    started_at: Moment | None
+    completed_at: Moment | None
     processing_time: int | None
     task_type: str
-    created_at: str
+    created_at: Moment
     attempt: int
     max_attempts: int
-    next_attempt_at: str | None
+    next_attempt_at: Moment | None
     last_error: str | None
 
 
@@ -66,12 +71,12 @@ class ListedTask(TypedDict):
     task_id: str
     project_id: str
     task_type: str
-    status: str
+    status: StateWord
     task_data: dict[str, Any] | None
     result: dict[str, Any] | None
-    created_at: str
-    updated_at: str
-    completed_at: str | None
+    created_at: Moment
+    updated_at: Moment
+    completed_at: Moment | None
     result_url: str | None
     omitted: NotRequired[dict[str, int]]
 
@@ -99,7 +104,7 @@ class FullTask(StatusBody):
     metadata: dict[str, Any]
     priority: int
     callback_url: str | None
-    updated_at: str
+    updated_at: Moment
     traceback: str | None
     retry_of: str | None
     key_id: str | None
@@ -109,10 +114,10 @@ class CancelledBody(TypedDict):
     """TS-041, TS-042."""
 
     task_id: str
-    status: str
+    status: StateWord
     message: str
-    previous_state: str
-    cancelled_at: str | None
+    previous_state: StateWord
+    cancelled_at: Moment | None
 
 
 class RetriedBody(TypedDict):
@@ -120,7 +125,7 @@ class RetriedBody(TypedDict):
 
     new_task_id: str
     original_task_id: str
-    status: str
+    status: StateWord
     message: str
 
 

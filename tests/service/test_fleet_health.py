@@ -155,7 +155,10 @@ def test_every_reason_is_listed() -> None:
 )
 def test_the_status_is_the_worst_severity(severities: list[str], status: str) -> None:
     """TS-074: healthy, warning or critical."""
-    assert fleet_health.worst([{"severity": severity} for severity in severities]) == status
+    found: list[fleet_health.Alert] = [
+        {"severity": severity, "message": "m", "metric": "failure_rate", "value": 1} for severity in severities
+    ]
+    assert fleet_health.worst(found) == status
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,12 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no types of its own
+
+from genfleet.errors import ConfigurationError
+from genfleet_service import app
+from genfleet_service.routes import fleet
+from tools.document import build
 
 ROUTES = {
     ("get", "/health"),
@@ -50,10 +56,50 @@ def test_what_is_listed_is_really_there(api: httpx.Client, document: dict[str, A
         assert answer.json().get("error") != "not_found", path
 
 
-def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
-    """TS-175: clients name their functions after them."""
-    names = [said["operationId"] for said in operations(document).values()]
-    assert len(set(names)) == len(ROUTES)
+def test_a_router_that_is_forgotten_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TS-175: every module of routes is served, or the API does not start, and says which one is missing."""
+    monkeypatch.setattr(app, "ROUTERS", tuple(router for router in app.ROUTERS if router is not fleet.router))
+    build.cache_clear()
+
+    with pytest.raises(ConfigurationError, match=r"genfleet_service\.routes\.fleet: has routes that are not served"):
+        build()
+
+
+def test_operation_ids_are_subject_and_function(document: dict[str, Any]) -> None:
+    """TS-175: clients name their functions after them, so they are plain, unique, and do not move with a path."""
+    names = {way: said["operationId"] for way, said in operations(document).items()}
+    assert len(set(names.values())) == len(names)
+    assert names["post", "/api/v1/tasks/submit"] == "tasks-submit"
+    assert names["get", "/api/v1/projects/{project_id}/tasks"] == "projects-list_tasks"
+
+
+def test_every_operation_and_parameter_is_described(document: dict[str, Any]) -> None:
+    """TS-175: a generated client has words for each function and each of its arguments."""
+    undescribed = [
+        (said["operationId"], part.get("name", "itself"))
+        for said in operations(document).values()
+        for part in (said, *said.get("parameters", ()))
+        if not part.get("description")
+    ]
+    assert undescribed == []
+
+
+def test_every_answer_has_an_example_that_fits(document: dict[str, Any]) -> None:
+    """TS-175, TS-144 to TS-147: each body, of a success or an error, shows one that its own schema allows."""
+    looked_at = 0
+    for said in operations(document).values():
+        bodies = {"request": said["requestBody"]} if "requestBody" in said else {}
+        for name, part in {**bodies, **said["responses"]}.items():
+            content = part.get("content", {}).get("application/json")
+            if content is None:  # a stream, or an answer without a body
+                continue
+            where = f"{said['operationId']} {name}"
+            assert content["schema"], where
+            schema = content["schema"] | {"components": document["components"]}
+            assert "example" in content, f"{where}: add one to genfleet_service/examples.py, under its schema's name"
+            Draft202012Validator(schema).validate(content["example"])
+            looked_at += 1
+    assert looked_at > len(ROUTES)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +155,10 @@ def references(part: object) -> set[str]:
 
 
 def test_the_key_is_described(document: dict[str, Any]) -> None:
-    """TS-003: generated clients know which header to send."""
+    """TS-003, PI-008: generated clients know which header to send, and which two paths do without."""
+    assert document["security"] == [{"ApiKey": []}]
+    own = {path: said["security"] for (_, path), said in operations(document).items() if "security" in said}
+    assert own == {"/health": [], "/api/v1/health": [{}, {"ApiKey": []}]}
     assert document["components"]["securitySchemes"] == {
         "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}
     }

@@ -6,7 +6,7 @@ import math
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from genfleet.contract.states import State
 from genfleet.contract.task_types import TASK_TYPES
@@ -17,20 +17,25 @@ from genfleet_service.replies import json_reply
 
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
 
-Page = Annotated[int, Query(ge=1, le=1_000_000)]
-Limit = Annotated[int, Query(ge=1, le=100)]
+ProjectId = Annotated[str, Path(description="Id of the project: free text, as it was submitted")]
+Page = Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1")]
+Limit = Annotated[int, Query(ge=1, le=100, description="Tasks on a page")]
 FIELDS = tuple(name for name in views.ListedTask.__annotations__ if name != "omitted")
 _READ_FROM = {"task_data": "data", "result": "result", "result_url": "result"}
 """The documents behind fields: what is not asked for is not moved."""
 
+_BAD_QUERY = replies.invalid({"limit": "Input should be less than or equal to 100"}, "Invalid query")
+
 
 # A project id is free text (TS-038), so it may hold a slash.
-@router.get("/{project_id:path}/tasks", responses=openapi.answers(views.TaskList, 400))
+@router.get("/{project_id:path}/tasks", responses=openapi.answers(views.TaskList, _BAD_QUERY))
 async def list_tasks(
-    project_id: str,
+    project_id: ProjectId,
     service: ServiceDep,
     status: Annotated[State | None, Query(description="Only tasks in this state")] = None,
-    task_type: Annotated[str | None, Query(description="Only tasks of this type")] = None,
+    task_type: Annotated[
+        str | None, Query(description="Only tasks of this type", json_schema_extra={"enum": [*TASK_TYPES, None]})
+    ] = None,
     since: Annotated[datetime | None, Query(description="Only tasks created after this time (ISO 8601)")] = None,
     until: Annotated[datetime | None, Query(description="Only tasks created before this time (ISO 8601)")] = None,
     fields: Annotated[str | None, Query(description="Only these fields of each task, separated by commas")] = None,

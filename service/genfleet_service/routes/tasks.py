@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from genfleet.contract.states import State
 from genfleet.store import steps
@@ -15,6 +16,20 @@ from genfleet_service.replies import json_reply
 from genfleet_service.submissions import read_submission, repeat
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
+
+TaskId = Annotated[str, Path(description=openapi.TASK_ID_WORDS)]
+
+_CANCELLED_FROM = {
+    State.QUEUED: "Task was queued and has been revoked",
+    State.PROCESSING: "Task was running and has been terminated",
+    State.CANCELLED: "Task was already cancelled",
+}
+_NOT_CANCELLED_FROM = {
+    State.COMPLETED: "Task has already completed successfully and cannot be cancelled",
+    State.FAILED: "Task has already failed and cannot be cancelled",
+}
+_TOO_LATE = replies.not_allowed_now(_NOT_CANCELLED_FROM[State.COMPLETED])
+_NOT_OVER = replies.not_allowed_now("Only a failed or cancelled task can be retried; this one is queued")
 
 
 # These two are also in the express lane (`EXPRESS`), which calls them with the bare request.
@@ -42,25 +57,25 @@ EXPRESS = (
 
 
 @router.get("/{task_id}", responses=openapi.answers(views.FullTask, 404))
-async def read(task_id: str, service: ServiceDep) -> Response:
+async def read(task_id: TaskId, service: ServiceDep) -> Response:
     """Everything that is kept of a task."""
     return json_reply(views.full(await _known(service, task_id)))
 
 
-@router.delete("/{task_id}", responses=openapi.answers(views.CancelledBody, 400, 404))
-async def cancel(task_id: str, service: ServiceDep) -> Response:
+@router.delete("/{task_id}", responses=openapi.answers(views.CancelledBody, _TOO_LATE, 404))
+async def cancel(task_id: TaskId, service: ServiceDep) -> Response:
     """Cancel a queued or running task. A queued one never starts; a running one gets SIGTERM and 30 seconds."""
     return json_reply(await _cancelled(service, task_id))
 
 
-@router.delete("/{task_id}/cancel", responses=openapi.answers(views.CancelledBody, 400, 404))
-async def cancel_alias(task_id: str, service: ServiceDep) -> Response:
+@router.delete("/{task_id}/cancel", responses=openapi.answers(views.CancelledBody, _TOO_LATE, 404))
+async def cancel_alias(task_id: TaskId, service: ServiceDep) -> Response:
     """The first edition's path of cancel, with its message (TS-040, PR-003)."""
     return json_reply({**await _cancelled(service, task_id), "message": "Task cancelled successfully"})
 
 
-@router.post("/{task_id}/retry", responses=openapi.answers(views.RetriedBody, 400, 404))
-async def retry(task_id: str, service: ServiceDep, caller: CallerDep) -> Response:
+@router.post("/{task_id}/retry", responses=openapi.answers(views.RetriedBody, _NOT_OVER, 404))
+async def retry(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
     """Submit a failed or cancelled task again, with the same parameters, under a new id."""
     task = await _known(service, task_id)
     if task.state not in (State.FAILED, State.CANCELLED):
@@ -81,17 +96,6 @@ async def _known(service: Service, task_id: str) -> TaskRecord:
     if task is None:
         raise replies.no_such_task(task_id)
     return task
-
-
-_CANCELLED_FROM = {
-    State.QUEUED: "Task was queued and has been revoked",
-    State.PROCESSING: "Task was running and has been terminated",
-    State.CANCELLED: "Task was already cancelled",
-}
-_NOT_CANCELLED_FROM = {
-    State.COMPLETED: "Task has already completed successfully and cannot be cancelled",
-    State.FAILED: "Task has already failed and cannot be cancelled",
-}
 
 
 async def _cancelled(service: Service, task_id: str) -> views.CancelledBody:

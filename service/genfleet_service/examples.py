@@ -1,0 +1,203 @@
+"""An example of each body in the OpenAPI document, by the name of its schema: the documents' own where they have one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_TASK, _PROJECT = "abc123-def456-ghi789", "detective_series_001"
+_RESULT = {
+    "media_url": "https://media.ft.tc/project_001/video_abc123.mp4",
+    "payload_media_id": "64f1b2c3a8d9e0f1",
+    "metadata": {"duration": 7.0, "resolution": "1920x1080", "file_size": 15728640},
+}
+_DATA = {
+    "storyboard_images": ["https://media.ft.tc/project_001/board_1.png"],
+    "scene_description": "Detective enters the dark alley",
+    "camera_angle": "wide_shot",
+    "lighting": "noir_dramatic",
+    "duration": 7,
+}
+_METADATA = {"user_id": "user123", "agent_id": "video_generation_agent", "session_id": "session456"}
+_CALLBACK = "https://auto-movie.ft.tc/api/webhooks/task-complete"
+_CREATED, _STARTED, _COMPLETED = "2025-01-15T10:30:00Z", "2025-01-15T10:30:15Z", "2025-01-15T10:35:30Z"
+_STATUS = {
+    "task_id": _TASK,
+    "project_id": _PROJECT,
+    "status": "completed",
+    "progress": 1.0,
+    "current_step": "rendering_video",
+    "result": _RESULT,
+    "error": None,
+    "started_at": _STARTED,
+    "completed_at": _COMPLETED,
+    "processing_time": 315,
+    "task_type": "generate_video",
+    "created_at": _CREATED,
+    "attempt": 1,
+    "max_attempts": 4,
+    "next_attempt_at": None,
+    "last_error": None,
+}
+_COUNTS = {
+    "total_tasks": 1523,
+    "completed_tasks": 1398,
+    "failed_tasks": 89,
+    "success_rate": 91.8,
+    "failure_rate": 5.8,
+    "currently_running": 4,
+}
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "Submission": {
+        "project_id": _PROJECT,
+        "task_type": "generate_video",
+        "task_data": _DATA,
+        "priority": 1,
+        "callback_url": _CALLBACK,
+        "metadata": _METADATA,
+    },
+    "SubmittedBody": {
+        "task_id": _TASK,
+        "status": "queued",
+        "project_id": _PROJECT,
+        "estimated_duration": 300,
+        "queue_position": 5,
+        "created_at": _CREATED,
+    },
+    "StatusBody": _STATUS,
+    "FullTask": {
+        **_STATUS,
+        "task_data": _DATA,
+        "metadata": _METADATA,
+        "priority": 1,
+        "callback_url": _CALLBACK,
+        "updated_at": _COMPLETED,
+        "traceback": None,
+        "retry_of": None,
+        "key_id": "4f1c2a9d0b7e",
+    },
+    "TaskList": {
+        "tasks": [
+            {
+                "task_id": _TASK,
+                "project_id": _PROJECT,
+                "task_type": "generate_video",
+                "status": "completed",
+                "task_data": _DATA,
+                "result": _RESULT,
+                "created_at": _CREATED,
+                "updated_at": _COMPLETED,
+                "completed_at": _COMPLETED,
+                "result_url": _RESULT["media_url"],
+            }
+        ],
+        "pagination": {"page": 1, "limit": 20, "total": 5, "total_pages": 1},
+    },
+    "CancelledBody": {
+        "task_id": _TASK,
+        "status": "cancelled",
+        "message": "Task was queued and has been revoked",
+        "previous_state": "queued",
+        "cancelled_at": "2025-10-04T04:00:00Z",
+    },
+    "RetriedBody": {
+        "new_task_id": "new123-task456-id789",
+        "original_task_id": _TASK,
+        "status": "queued",
+        "message": "Task retry submitted successfully",
+    },
+    "AliveBody": {"status": "healthy"},
+    "HealthBody": {
+        "status": "healthy",
+        "redis_status": "connected",
+        "worker_count": 4,
+        "queue_sizes": {"gpu_heavy": 3, "gpu_medium": 1, "cpu_intensive": 0, "default": 0},
+        "system_load": {"cpu_percent": 45.2, "memory_percent": 62.8, "gpu_utilization": [85.5, 72.1, 0.0, 0.0]},
+        "uptime": 86400,
+    },
+    "UnhealthyBody": {
+        "status": "unhealthy",
+        "redis_status": "disconnected",
+        "worker_count": None,
+        "queue_sizes": None,
+        "system_load": None,
+        "uptime": 86400,
+        "error": "service_unavailable",
+        "message": "Redis cannot be reached: connection refused",
+        "retry_after": 5,
+    },
+    "MetricsBody": {
+        "metrics": {
+            **_COUNTS,
+            "retried_tasks": 36,
+            "cancelled_tasks": 0,
+            "average_durations": {"generate_video": 280.4, "generate_image": 38.0},
+        },
+        "timestamp": _CREATED,
+    },
+    "QueueHealthBody": {
+        "status": "warning",
+        "metrics": {**_COUNTS, "failed_tasks": 175, "success_rate": 88.5, "failure_rate": 11.5},
+        "alerts": [
+            {
+                "severity": "warning",
+                "message": "Elevated failure rate: 11.50%",
+                "metric": "failure_rate",
+                "value": 11.5,
+            },
+            {
+                "severity": "warning",
+                "message": "Task abc-123-def running for 485 seconds",
+                "metric": "task_duration",
+                "value": 485,
+                "task_id": "abc-123-def",
+            },
+        ],
+        "timestamp": _CREATED,
+    },
+    "QueuesBody": {
+        "queues": [
+            {
+                "queue": "gpu_medium",
+                "waiting": 12,
+                "running": 8,
+                "retrying": 1,
+                "oldest_wait_seconds": 3,
+                "mean_run_seconds": 38.0,
+                "workers": 2,
+                "fleet": {
+                    "wanted": 5,
+                    "starting": 3,
+                    "ready": 2,
+                    "draining": 0,
+                    "busy": 2,
+                    "minimum": 0,
+                    "maximum": 8,
+                    "reason": "DemandRose",
+                    "explanation": "20 tasks (12 waiting, the oldest for 3 s; 8 running; 0 due again): 5 workers needed; "
+                    "up from 2.",
+                },
+            }
+        ]
+    },
+    "WorkersBody": {
+        "workers": [
+            {
+                "worker_id": "gpu-medium-7f9c@node-3",
+                "queue": "gpu_medium",
+                "draining": False,
+                "silent_seconds": 0.6,
+                "phase": "ready",
+                "running": 4,
+                "concurrency": 4,
+                "host": "node-3",
+                "pid": 7,
+                "cpu_percent": 65.2,
+                "memory_percent": 78.5,
+                "gpu_utilization": [],
+                "memory_bytes": {"7": 104857600, "21": 734003200},
+            }
+        ],
+        "total": 1,
+    },
+}
