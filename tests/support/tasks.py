@@ -16,7 +16,13 @@ _numbers = itertools.count(1)
 
 
 def new_task(
-    task_id: str = "", *, kind: str = "generate_image", project: str = "p", priority: int = 2, **data: Any
+    task_id: str = "",
+    *,
+    kind: str = "generate_image",
+    project: str = "p",
+    priority: int = 2,
+    key_id: str = "",
+    **data: Any,
 ) -> NewTask:
     """A task that nobody has submitted yet."""
     return NewTask(
@@ -26,6 +32,7 @@ def new_task(
         queue=TASK_TYPES[kind].queue,
         priority=priority,
         data=orjson.dumps(data),
+        key_id=key_id,
     )
 
 

@@ -31,7 +31,10 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "upkeep": "upkeep",  # string, short-lived: who does the chores of this second
         "last_reap": "last_reap",  # string: when leases were last looked at, ms
         # -- access and wake-ups ------------------------------------------------------------------------------------
-        "api_keys": "api_keys",  # hash: key id -> name and digest
+        "api_keys": "api_keys",  # hash: key id -> name, digest, scopes, limits: see `genfleet_service.keys`
+        "key_uses": "key_uses",  # hash: key id -> when it was last used, ms, to a few seconds
+        "rate": "rate:{}:{}",  # string, by what is limited and key id: when its bucket is full again, ms
+        "once": "once:{}:{}",  # hash, by key id and Idempotency-Key: the answer to the first request
         "wake": "wake",  # channel: a queue's name, whenever work was added to it
     }
 )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import orjson
 
+from genfleet.contract.limits import Left
 from genfleet.contract.states import State
 
 
@@ -34,10 +35,33 @@ class NewTask:
 class Submitted:
     """The answer to a submission."""
 
+    id: str
+    """Not that of the task which was sent, where an earlier request was `replayed`."""
     created_ms: int
     position: int
     """Place in line; 1 is next. 0: it has left the line already."""
     state: State
+    replayed: bool = False
+    """The same request came before, under the same Idempotency-Key: this is what it was told (NS-005)."""
+    left: Left = field(default=Left(), compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Once:
+    """What makes two requests of one key the same: then they make one task (NS-005)."""
+
+    name: str
+    """The Idempotency-Key."""
+    fingerprint: str
+    """Of what is asked for. Another one under the same name is a mistake of the client, and refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """The answer to a look at a task."""
+
+    task: TaskRecord | None
+    left: Left
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +98,21 @@ class TaskRecord:
     key_id: str | None
     """The API key that submitted it."""
 
+    STATUS: ClassVar[tuple[str, ...]] = (
+        *("state", "project", "type", "created", "started", "finished", "retries", "due"),
+        *("progress", "step", "result", "error", "last_error"),
+    )
+    """The fields of a status: a record that is read with these alone has nothing in the others, which may be large."""
+
     @property
     def attempt(self) -> int:
         """Number of the present attempt, or of the next one; the first is 1."""
         return self.retries + 1
 
     @classmethod
-    def read(cls, task_id: str, fields: Mapping[bytes, bytes]) -> TaskRecord | None:
+    def read(cls, task_id: str, fields: Mapping[bytes, bytes | None]) -> TaskRecord | None:
         """From the hash in Redis; None if there is none."""
-        if b"state" not in fields:
+        if not fields.get(b"state"):
             return None
 
         def text(name: str) -> str | None:

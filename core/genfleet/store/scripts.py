@@ -37,6 +37,12 @@ SHOWN_IN_LISTS = 16 * 1024
 """Largest document, in bytes, that a list shows: 100 tasks of 1 MiB each would hold up everyone."""
 LIST_SEARCHED = 10_000
 """Longest list that a cancellation looks through for the message."""
+ONCE_KEPT = timedelta(hours=24)
+"""How long a repeated request is answered with the task of the first (NS-005). No longer than its record is kept."""
+QUEUE_FULL = timedelta(seconds=120)
+"""What a client waits for when a queue is over its length, as the documents' example has it (TS-147)."""
+ROOM_LEAST, ROOM_MOST = timedelta(seconds=2), timedelta(seconds=60)
+"""What a client waits for when a project has all the tasks that it may have: a guess, within these bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,10 @@ def _constants() -> str:
         "DEAD_LETTERS_KEPT": DEAD_LETTERS_KEPT,
         "SHOWN_IN_LISTS": SHOWN_IN_LISTS,
         "LIST_SEARCHED": LIST_SEARCHED,
+        "ONCE_KEPT_MS": round(ONCE_KEPT.total_seconds() * 1000),
+        "QUEUE_FULL_MS": round(QUEUE_FULL.total_seconds() * 1000),
+        "ROOM_LEAST_MS": round(ROOM_LEAST.total_seconds() * 1000),
+        "ROOM_MOST_MS": round(ROOM_MOST.total_seconds() * 1000),
     }
     names = {"UNACKED": keys.UNACKED, "UNACKED_INDEX": keys.UNACKED_INDEX}
     lines = [f"local {name} = {value}" for name, value in numbers.items()]

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import orjson
 
 from genfleet.contract.keys import key
+from genfleet.contract.limits import NO_LIMITS, Left, Limits, Rate, Reason, Refused
 from genfleet.contract.states import State
 from genfleet.store import records
 from genfleet.store.scripts import Script, script
@@ -54,25 +56,61 @@ def _ms(duration: timedelta) -> int:
 
 
 def submit(task: records.NewTask) -> Call[records.Submitted]:
-    """Records a task and puts its message in the queue."""
-    args = (
-        task.id,
-        task.project,
-        task.type,
-        task.queue,
-        task.priority,
-        task.data,
-        task.callback_url,
-        task.metadata,
-        task.retry_of,
-        task.key_id,
-    )
-    return Call(script("submit"), args, _submitted)
+    """Records a task and puts its message in the queue. Measured against no limit: the task exists, somewhere."""
+    call = submit_within(NO_LIMITS, task)
+
+    def read(reply: list[Any]) -> records.Submitted:
+        answer = call.read(reply)
+        assert isinstance(answer, records.Submitted), answer
+        return answer
+
+    return Call(call.what, call.args, read)
 
 
-def _submitted(reply: list[Any]) -> records.Submitted:
-    created, position, state = reply
-    return records.Submitted(created, position, State(state.decode()))
+def submit_within(
+    limits: Limits, task: records.NewTask, once: records.Once | None = None
+) -> Call[records.Submitted | Refused]:
+    """The same, if the limits of its key, project and queue let it in. Refused: nothing is there, nothing is counted.
+
+    With `once`, a request that came before is answered as it was then, and no limit counts it.
+    """
+    args: dict[str, Argument] = {
+        "id": task.id,
+        "project": task.project,
+        "type": task.type,
+        "queue": task.queue,
+        "priority": task.priority,
+        "data": task.data,
+        "callback": task.callback_url,
+        "metadata": task.metadata,
+        "retry_of": task.retry_of,
+        "key": task.key_id,
+        "per_minute": limits.submissions.per_minute,
+        "saved_ms": limits.submissions.saved_s * 1000,
+        "project_tasks": limits.project_tasks,
+        "queue_length": limits.queue_length,
+        "once": once.name if once else "",
+        "fingerprint": once.fingerprint if once else "",
+    }
+    return Call(script("submit"), tuple(chain.from_iterable(args.items())), _submitted)
+
+
+def _submitted(reply: list[Any]) -> records.Submitted | Refused:
+    if reply[0] == b"refused":
+        return _refused(reply)
+    _, task_id, created, position, state, replayed, left = reply
+    return records.Submitted(task_id.decode(), created, position, State(state.decode()), bool(replayed), _left(left))
+
+
+def _refused(reply: list[Any]) -> Refused:
+    _, reason, wait_ms, left = reply
+    return Refused(Reason(reason.decode()), wait_ms, _left(left))
+
+
+def _left(reply: list[int]) -> Left:
+    """-1 stands for what a script did not look at, or what has no limit."""
+    of_rate, more_in_ms, in_progress = reply
+    return Left(of_rate if of_rate >= 0 else None, more_in_ms, in_progress if in_progress >= 0 else None)
 
 
 def claim(task_id: str, token: str, worker: str, nonce: str) -> Call[records.Claim]:
@@ -143,6 +181,22 @@ def cancel(task_id: str) -> Call[records.Cancelled | None]:
         return records.Cancelled(State(reply[0].decode()), reply[1] if len(reply) > 1 else None)
 
     return Call(script("cancel"), (task_id,), read)
+
+
+def look(
+    task_id: str, key_id: str, rate: Rate, fields: Sequence[str] = records.TaskRecord.STATUS
+) -> Call[records.Looked | Refused]:
+    """Reads one task for a client, if its key's rate lets it. Without `fields`, all of it; the default is a status."""
+
+    def read(reply: list[Any]) -> records.Looked | Refused:
+        if reply[0] == b"refused":
+            return _refused(reply)
+        _, found, left = reply
+        values = _pairs(found) if not fields else dict(zip(names, found, strict=True))
+        return records.Looked(records.TaskRecord.read(task_id, values), _left(left))
+
+    names = [name.encode() for name in fields]
+    return Call(script("look"), (task_id, key_id, rate.per_minute, rate.saved_s * 1000, *fields), read)
 
 
 def task(task_id: str) -> Call[records.TaskRecord | None]:

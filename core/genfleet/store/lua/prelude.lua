@@ -13,6 +13,13 @@ local function instant()
   return now[1] * 1000 + now[2] / 1000
 end
 
+-- The arguments of a step that takes many: name and value in turn.
+local function named_arguments()
+  local named = {}
+  for i = 1, #ARGV, 2 do named[ARGV[i]] = ARGV[i + 1] end
+  return named
+end
+
 -- The named fields of a record, as a table; a field that is not there is false.
 local function read(id, ...)
   local names, task = { ... }, { id = id }
@@ -151,6 +158,37 @@ local function holds(task, token) return task.state == 'processing' and task.tok
 local function position(id, queue)
   local rank = redis.call('ZRANK', key.waiting(queue), id)
   return rank and rank + 1 or 0
+end
+
+-- Whether so many are as many as may be. 0: there is no limit.
+local function reached(limit, number) return tonumber(limit) > 0 and number >= tonumber(limit) end
+
+-- A rate before one more is spent: whether it passes, how many would be left, and when one more is there (TS-153).
+-- GCRA, a bucket of tokens that is one number: the time at which it is full again. `-1` left: there is no limit.
+local function look_at_rate(name, per_minute, saved_ms, now)
+  if per_minute == 0 then return { passes = true, left = -1, more_in_ms = 0 } end
+  local one_ms = 60000 / per_minute
+  local most_ms = math.max(saved_ms, one_ms)
+  -- Not above the most: the limit was lowered, or the clock set back.
+  local owed_ms = math.min(math.max(tonumber(redis.call('GET', name) or 0) - now, 0), most_ms)
+  local passes = owed_ms + one_ms <= most_ms + 0.5 -- half a millisecond: fractions of `one_ms` add up
+  if passes then owed_ms = owed_ms + one_ms end
+  local left = math.max(0, math.floor((most_ms - owed_ms + 0.5) / one_ms))
+  local more_in_ms = math.ceil(math.max(0, owed_ms + one_ms * (left + 1) - most_ms))
+  return { passes = passes, left = left, more_in_ms = more_in_ms, name = name, full_at = now + owed_ms, full_in_ms = owed_ms }
+end
+
+-- Counts it. A Redis that is full or read-only cannot; looking at tasks goes on all the same.
+local function spend(rate)
+  if rate.name then
+    redis.pcall('SET', rate.name, string.format('%.3f', rate.full_at), 'PX', math.ceil(rate.full_in_ms) + 1)
+  end
+end
+
+-- When a project that has all it may have can expect one to end: a guess, by the queue's recent run times.
+local function room_in_ms(queue, in_progress)
+  local mean_ms = tonumber(redis.call('HGET', key.service(queue), 'mean_ms') or ROOM_LEAST_MS)
+  return math.ceil(math.min(math.max(mean_ms / math.max(in_progress, 1), ROOM_LEAST_MS), ROOM_MOST_MS))
 end
 
 -- Removes a record and every trace of it.

@@ -1,14 +1,37 @@
--- submit: record, indexes, counters and Celery message, all or nothing.
+-- submit: admission, then record, indexes, counters and Celery message, all or nothing.
 -- Idempotent by id: a client that lost the reply may send it again.
 -- The stream of the task's events begins with its first move: a stream takes 4 KiB at once, and the record itself says
 -- that and when the task was queued (docs/decisions/0004).
-local id, project, kind, queue, priority, data, callback, metadata, retry_of, key_id = unpack(ARGV)
-local known = read(id, 'state', 'created', 'queue')
-if known.state then return { tonumber(known.created), position(id, known.queue), known.state } end
-
+local task = named_arguments()
+local id, project, kind, queue, priority = task.id, task.project, task.type, task.queue, task.priority
 local now = clock()
+local NOT_LOOKED_AT = { -1, 0, -1 }
+
+local known = read(id, 'state', 'created', 'queue')
+if known.state then return { 'accepted', id, tonumber(known.created), position(id, known.queue), known.state, 0, NOT_LOOKED_AT } end
+
+-- A request that is repeated gets the answer that it got, whatever the limits say now (NS-005).
+local once = task.once ~= '' and key.once(task.key, task.once)
+if once then
+  local first = redis.call('HMGET', once, 'fingerprint', 'id', 'created', 'position')
+  if first[1] and first[1] ~= task.fingerprint then return { 'refused', 'reused', 0, NOT_LOOKED_AT } end
+  if first[1] then return { 'accepted', first[2], tonumber(first[3]), tonumber(first[4]), 'queued', 1, NOT_LOOKED_AT } end
+end
+
+local rate = look_at_rate(key.rate('submissions', task.key), tonumber(task.per_minute), tonumber(task.saved_ms), now)
+-- Counted from the indexes, which every move keeps: a counter would leak with the first crash (TS-152).
+local in_progress = redis.call('ZCARD', key.index('queued', '*', project))
+  + redis.call('ZCARD', key.index('processing', '*', project))
+local function refused(limit, wait_ms) return { 'refused', limit, wait_ms, { rate.left, rate.more_in_ms, in_progress } } end
+
+if reached(task.queue_length, redis.call('ZCARD', key.waiting(queue))) then return refused('queue', QUEUE_FULL_MS) end
+if not rate.passes then return refused('submissions', rate.more_in_ms) end
+if reached(task.project_tasks, in_progress) then return refused('project', room_in_ms(queue, in_progress)) end
+spend(rate)
+
 redis.call('HSET', key.task(id), 'state', 'queued', 'project', project, 'type', kind, 'queue', queue,
-  'priority', priority, 'data', data, 'callback', callback, 'metadata', metadata, 'retry_of', retry_of, 'key', key_id,
+  'priority', priority, 'data', task.data, 'callback', task.callback, 'metadata', task.metadata,
+  'retry_of', task.retry_of, 'key', task.key,
   'created', now, 'updated', now, 'token', 1, 'retries', 0, 'crashes', 0, 'deliveries', 1, 'pushed', now)
 place_in_index(id, project, kind, 'queued', now)
 place_in_index(id, project, kind, '*', now)
@@ -18,4 +41,10 @@ redis.call('ZADD', key.waiting(queue), turn(priority, instant()), id)
 redis.call('LPUSH', broker_list(queue, priority),
   message(id, kind, broker(queue), priority, 1, id .. '.1'))
 redis.call('PUBLISH', key.wake(), queue)
-return { now, position(id, queue), 'queued' }
+
+local place = position(id, queue)
+if once then
+  redis.call('HSET', once, 'fingerprint', task.fingerprint, 'id', id, 'created', now, 'position', place)
+  redis.call('PEXPIRE', once, ONCE_KEPT_MS)
+end
+return { 'accepted', id, now, place, 'queued', 0, { rate.left, rate.more_in_ms, in_progress + 1 } }
