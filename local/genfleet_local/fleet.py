@@ -82,6 +82,7 @@ class QueueFleet:
             due=seen.due if seen else 0,
             oldest_wait=oldest,
             service_seconds=service,
+            paused=bool(seen and seen.paused),
             workers=tuple(worker.view() for worker in self.workers),
         )
 

@@ -220,7 +220,7 @@ def _activity(decision: Decision, trouble: Trouble) -> tuple[State, str, str]:
     if decision.reason is Reason.DEMAND_UNKNOWN:
         return "False", decision.reason, "How much work there is cannot be seen: what runs, stays."
     if decision.reason is Reason.PAUSED:
-        return "False", decision.reason, "spec.paused is true: nothing is handed out, and no worker is added."
+        return "False", decision.reason, "The queue is paused, by spec.paused or by the API: no worker is added."
     return "True", "FollowingDemand", "The number of workers follows the work."
 
 

@@ -91,6 +91,7 @@ def sight(
         due=seen.due if seen else 0,
         oldest_wait=_seconds(seen.oldest_wait_ms) if seen else None,
         service_seconds=_seconds(seen.service_ms) if seen else None,
+        paused=bool(seen and seen.paused),
         workers=tuple(worker.view for worker in workers),
     )
     return Sight(observation, {worker.view.id: worker for worker in workers})

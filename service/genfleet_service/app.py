@@ -23,13 +23,13 @@ from genfleet_service import gates, openapi, replies, routes
 from genfleet_service.context import Service
 from genfleet_service.keyring import KeyRing
 from genfleet_service.media import Media
-from genfleet_service.routes import fleet, health, projects, tasks
+from genfleet_service.routes import fleet, health, projects, queues, tasks
 from genfleet_service.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
 
 # Fixed paths before those with an id in them: /tasks/metrics is no task (TS-069).
-ROUTERS = (health.router, fleet.router, projects.router, tasks.router)
+ROUTERS = (health.router, fleet.router, queues.router, projects.router, tasks.router)
 
 
 def create_app(settings: ServiceSettings) -> ASGIApp:

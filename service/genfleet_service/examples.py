@@ -56,6 +56,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "callback_url": _CALLBACK,
         "metadata": _METADATA,
     },
+    "PauseRequest": {"reason": "the model is being replaced"},
+    "PausedQueue": {"queue": "gpu_heavy", "paused": {"since": _CREATED, "reason": "the model is being replaced"}},
     "SubmittedBody": {
         "task_id": _TASK,
         "status": "queued",
@@ -165,6 +167,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "oldest_wait_seconds": 3,
                 "mean_run_seconds": 38.0,
                 "workers": 2,
+                "paused": None,
                 "fleet": {
                     "wanted": 5,
                     "starting": 3,

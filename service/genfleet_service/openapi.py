@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 
 from genfleet_service import replies
 from genfleet_service.examples import EXAMPLES
@@ -22,6 +23,7 @@ _ERRORS: dict[int, tuple[str, replies.Refusal]] = {
         replies.invalid({"priority": "Priority must be 1 (high), 2 (normal) or 3 (low)"}),
     ),
     401: ("The key is missing or wrong", replies.unauthorized()),
+    403: ("The key may not do this: it lacks a scope", replies.forbidden("admin")),
     404: ("There is no such task, or it has expired", replies.no_such_task("abc123-def456-ghi789")),
     413: ("The body is too large", replies.too_large(1024 * 1024)),
     503: ("Redis cannot be reached; try again after `retry_after` seconds", replies.unavailable()),
@@ -51,6 +53,19 @@ SUBMISSION = {
         },
     }
 }
+
+
+def takes(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
+    """For a route that reads its body by hand: what it may hold."""
+    schema = model.model_json_schema()
+    return {
+        "requestBody": {
+            "required": required,
+            "content": {"application/json": {"schema": schema, "example": EXAMPLES[model.__name__]}},
+        }
+    }
+
+
 OPEN: dict[str, Any] = {"security": []}
 """For a route that takes no key."""
 KEY_IF_ANY: dict[str, Any] = {"security": [{}, {"ApiKey": []}]}

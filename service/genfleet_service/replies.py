@@ -54,6 +54,11 @@ def unauthorized() -> Refusal:
     return Refusal(401, "authentication_failed", "Invalid or missing API key")
 
 
+def forbidden(scope: str) -> Refusal:
+    """The key is a good one, and not good for this."""
+    return Refusal(403, "forbidden", f"This API key may not do that: it needs the scope '{scope}'")
+
+
 def no_such_task(task_id: str) -> Refusal:
     """TS-145, TS-027."""
     return Refusal(404, "task_not_found", f"Task with ID '{task_id}' not found")

@@ -9,15 +9,14 @@ from urllib.parse import urlsplit
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
 
 from genfleet.contract.task_types import DEFAULT_PRIORITY, TASK_TYPES
 from genfleet.store.records import NewTask, TaskRecord
 from genfleet_service import replies
+from genfleet_service.bodies import explained, json_object
 
 _UNKNOWN_LOOKED_AT, _NAME_LOOKED_AT = 10, 40
 """Unknown keys, and characters of one, that are compared with the known ones: nobody is to buy our time with keys."""
-_LABELS = {"project_id": "Project ID", "callback_url": "Callback URL"}
 
 
 class Submission(BaseModel):
@@ -35,12 +34,7 @@ class Submission(BaseModel):
 
 def read_submission(body: bytes, *, key_id: str, allow_http_callbacks: bool) -> tuple[NewTask, list[str]]:
     """A new task, ready to store, and what may be misspelt in it. Raises Refusal."""
-    try:
-        sent = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise replies.invalid({"body": f"Not valid JSON: {error}"}, "The request body is not valid JSON") from None
-    if not isinstance(sent, dict):
-        raise replies.invalid({"body": "Must be a JSON object"}, "The request body is not a JSON object")
+    sent = json_object(body)
     submission, faults = _envelope(sent)
     faults |= _type_faults(sent) | _callback_faults(sent, allow_http=allow_http_callbacks) | _data_faults(sent)
     if submission is None or faults:
@@ -101,7 +95,7 @@ def _envelope(sent: dict[str, Any]) -> tuple[Submission | None, dict[str, str]]:
     try:
         return Submission.model_validate(sent), {}
     except ValidationError as error:
-        return None, _explained(error)
+        return None, explained(error)
 
 
 # Each looks at its own part of what was sent, also when another part is wrong: all faults are told at once.
@@ -139,27 +133,5 @@ def _data_faults(sent: dict[str, Any]) -> dict[str, str]:
     try:
         TASK_TYPES[name].data.model_validate(data)
     except ValidationError as error:
-        return _explained(error, "task_data")
+        return explained(error, "task_data")
     return {}
-
-
-def _explained(error: ValidationError, *above: str) -> dict[str, str]:
-    faults = error.errors(include_url=False, include_input=False)
-    return {".".join((*above, *map(str, fault["loc"]))): _sentence(fault) for fault in faults}
-
-
-def _sentence(fault: ErrorDetails) -> str:
-    name = str(fault["loc"][-1]) if fault["loc"] else "value"
-    label = _LABELS.get(name) or name.replace("_", " ").capitalize()
-    limits = fault.get("ctx", {})
-    match fault["type"]:
-        case "missing":
-            return f"{label} is required"
-        case "string_too_short" if limits["min_length"] == 1:
-            return f"{label} is required"
-        case "string_too_long":
-            return f"{label} must have at most {limits['max_length']} characters"
-        case "greater_than_equal" | "less_than_equal" if name == "priority":
-            return "Priority must be 1 (high), 2 (normal) or 3 (low)"
-        case _:
-            return fault["msg"].removeprefix("Value error, ")

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 
 from genfleet.contract.states import State
 from genfleet.contract.task_types import TASK_TYPES
-from genfleet.store.records import Listed, NewTask, Submitted, TaskRecord
+from genfleet.store.records import Listed, NewTask, Pause, Submitted, TaskRecord
 
 StateWord = Annotated[str, Field(json_schema_extra={"enum": [state.value for state in State]})]
 Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -110,6 +110,20 @@ class FullTask(StatusBody):
     key_id: str | None
 
 
+class PauseBody(TypedDict):
+    """Since when and why nothing of a queue starts."""
+
+    since: str
+    reason: str
+
+
+class PausedQueue(TypedDict):
+    """The answer to pausing or resuming a queue."""
+
+    queue: str
+    paused: PauseBody | None
+
+
 class CancelledBody(TypedDict):
     """TS-041, TS-042."""
 
@@ -137,6 +151,11 @@ class ErrorBody(TypedDict):
     details: NotRequired[dict[str, str]]
     detail: NotRequired[str]
     retry_after: NotRequired[int]
+
+
+def paused(pause: Pause | None) -> PauseBody | None:
+    """The pause of a queue. None: it is not paused."""
+    return {"since": timestamp(pause.since_ms), "reason": pause.reason} if pause else None
 
 
 def submitted(task: NewTask, answer: Submitted, warnings: list[str]) -> SubmittedBody:

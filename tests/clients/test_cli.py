@@ -325,6 +325,15 @@ def test_queues_for_scripts_are_the_answer_of_the_api(api: httpx.Client, store: 
     assert set(rows[0]) >= {"queue", "waiting", "running", "retrying", "workers", "fleet"}
 
 
+def test_a_queue_is_paused_and_resumed(api: httpx.Client) -> None:
+    """What was done is said, with the way back; the queues show since when and why."""
+    done = genfleet(api, "pause", "gpu_heavy", "--reason", "new model")
+    assert (done.status, done.out) == (0, "gpu_heavy is paused; go on with: genfleet resume gpu_heavy\n")
+    assert "new model" in genfleet(api, "queues").out
+    assert genfleet(api, "resume", "gpu_heavy", "--json").json == {"queue": "gpu_heavy", "paused": None}
+    assert genfleet(api, "pause", "gpu_large").status == 6
+
+
 def test_queues_are_watched_until_ctrl_c(api: httpx.Client, store: SyncStore, tmp_path: Path) -> None:
     """A picture at once and one for each change; ctrl-C is the way to end it, so its exit status is 0."""
     with started(api, tmp_path, "queues", "--watch") as watching:
@@ -354,7 +363,7 @@ def test_help_names_every_command_and_exit_status() -> None:
     """Also `up`, which another package brings; without arguments the help is shown, too."""
     done = genfleet(None, "--help")
 
-    for command in ("submit", "status", "ls", "cancel", "retry", "queues", "up"):
+    for command in ("submit", "status", "ls", "cancel", "retry", "queues", "pause", "resume", "up"):
         assert f"│ {command} " in done.out
     assert "7 it took too long" in " ".join(done.out.split())
     assert max(map(len, done.out.splitlines())) <= COLUMNS

@@ -7,7 +7,9 @@ from genfleet.scaling.policy import Policy, TasksPerWorker
 
 NOW = 1_800_000_000.0
 POLICY = Policy(min_replicas=0, max_replicas=10, concurrency=1, target=TasksPerWorker(2), cooldown=60)
-SEEN = Observation(now=NOW, waiting=0, running=0, due=0, oldest_wait=None, service_seconds=None, workers=())
+SEEN = Observation(
+    now=NOW, waiting=0, running=0, due=0, oldest_wait=None, service_seconds=None, paused=False, workers=()
+)
 
 
 def workers(idle: int = 0, busy: int = 0, leaving: int = 0) -> tuple[WorkerView, ...]:

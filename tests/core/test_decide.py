@@ -126,6 +126,16 @@ CASES = [
         workers=workers(busy=1, idle=3),
     ),
     case(
+        "a queue that was paused by the API is paused as well",
+        1,
+        Reason.PAUSED,
+        rules={"min_replicas": 3},
+        waiting=50,
+        running=1,
+        paused=True,
+        workers=workers(busy=1, idle=3),
+    ),
+    case(
         "a paused queue that cannot be seen guesses not who is idle",
         2,
         Reason.DEMAND_UNKNOWN,

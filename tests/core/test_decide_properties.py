@@ -49,6 +49,7 @@ observations = st.builds(
     due=counts,
     oldest_wait=st.none() | st.floats(0, 1e4),
     service_seconds=st.none() | st.floats(0, 1e4),
+    paused=st.just(False),
     workers=fleets.map(tuple),
 )
 memories = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 400)), max_size=6).map(as_memory)

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 
 from genfleet.contract.states import State
-from genfleet.store import steps
+from genfleet.store import pauses, steps
 from genfleet.store.client import AsyncStore, SyncStore
 from genfleet_local import resources
 from genfleet_local.fleet import Fleet, _pause
@@ -91,6 +91,17 @@ def test_from_nobody_to_the_maximum_and_back(site: Site, store: SyncStore) -> No
         assert [process.returncode for process in ours] == [0, 0]
         assert queue_seen(store).workers == ()
         wait_for("and that is told", lambda: _with(reported(store), wanted=0, ready=0, starting=0, draining=0))
+
+
+def test_a_paused_queue_gets_no_worker_until_it_is_resumed(site: Site, store: SyncStore) -> None:
+    """The fleet says why there is none, and starts one at once when the pause is over."""
+    store.run(pauses.pause("gpu_medium", "new model"))
+    with running(site) as fleet:
+        task_id = submitted(store)
+        wait_for("the fleet says why", lambda: _with(reported(store), reason="Paused", wanted=0))
+        assert workers(fleet) == []
+        store.run(pauses.unpause("gpu_medium"))
+        wait_until(store, State.COMPLETED, task_id)
 
 
 def _with(report: dict[str, Any], **expected: object) -> dict[str, Any] | None:

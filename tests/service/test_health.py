@@ -192,6 +192,7 @@ def test_queues_in_detail(api: httpx.Client, store: SyncStore) -> None:
         "retrying": 0,
         "mean_run_seconds": None,
         "workers": 1,
+        "paused": None,
         "fleet": {"reason": "DemandRose", "wanted": 1},
     }
 

@@ -26,6 +26,8 @@ ROUTES = {
     ("get", "/api/v1/tasks/health"),
     ("get", "/api/v1/projects/{project_id}/tasks"),
     ("get", "/api/v1/queues"),
+    ("post", "/api/v1/queues/{queue}/pause"),
+    ("post", "/api/v1/queues/{queue}/resume"),
     ("get", "/api/v1/workers"),
 }
 
@@ -51,7 +53,7 @@ def test_every_path_is_listed(document: dict[str, Any]) -> None:
 def test_what_is_listed_is_really_there(api: httpx.Client, document: dict[str, Any]) -> None:
     """TS-175: no listed path is answered with "there is nothing", and none with "not this method"."""
     for method, path in operations(document):
-        answer = api.request(method, path.format(task_id="abc123", project_id="p"))
+        answer = api.request(method, path.format(task_id="abc123", project_id="p", queue="default"))
         assert answer.status_code != 405, path
         assert answer.json().get("error") != "not_found", path
 

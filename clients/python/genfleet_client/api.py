@@ -77,6 +77,14 @@ class Client:
         queues: list[dict[str, Any]] = self._call("GET", "/api/v1/queues")["queues"]
         return queues
 
+    def pause(self, queue: str, reason: str = "") -> dict[str, Any]:
+        """Let nothing of a queue start any more."""
+        return self._call("POST", f"/api/v1/queues/{quote(queue, safe='')}/pause", json={"reason": reason})
+
+    def resume(self, queue: str) -> dict[str, Any]:
+        """Let a paused queue go on."""
+        return self._call("POST", f"/api/v1/queues/{quote(queue, safe='')}/resume")
+
     def follow(self, task_id: str, timeout: float | None = None) -> Iterator[dict[str, Any]]:
         """The status of a task, again and again, until it has ended. Raises TimeoutError."""
         deadline = time.monotonic() + timeout if timeout is not None else None

@@ -247,6 +247,35 @@ def queues(
             out.print(show.queues(rows))
 
 
+Queue = Annotated[str, typer.Argument(help="Name of the queue, such as gpu_heavy; see `genfleet queues`.")]
+
+
+@app.command()
+def pause(
+    queue: Queue,
+    reason: Annotated[str, typer.Option(help="Why, for those who wonder.")] = "",
+    json_: AsJson = False,
+) -> None:
+    """Let nothing of a queue start any more; what runs is finished, what is submitted waits."""
+    with _client() as client:
+        answer = client.pause(queue, reason)
+    if json_:
+        show.as_json(answer)
+    else:
+        out.print(f"{queue} is paused; go on with: genfleet resume {queue}", highlight=False, markup=False)
+
+
+@app.command()
+def resume(queue: Queue, json_: AsJson = False) -> None:
+    """Let a paused queue go on."""
+    with _client() as client:
+        answer = client.resume(queue)
+    if json_:
+        show.as_json(answer)
+    else:
+        out.print(f"{queue} goes on", highlight=False, markup=False)
+
+
 def _live(client: Client, rows: list[dict[str, Any]]) -> None:
     """On a terminal one picture that moves, elsewhere a picture for each change."""
     try:

@@ -114,9 +114,16 @@ def queues(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
             _workers(row),
             Text(row["fleet"]["reason"]) if row["fleet"] else Text("no controller", style="dim"),
         )
+        if row["paused"]:
+            notes.add_row(Text(row["queue"], style="bold"), _paused(row["paused"]))
         if row["fleet"] and not _is_idle(row):
             notes.add_row(Text(row["queue"], style="bold"), _explanation(row["fleet"]))
     return Group(table, "", notes) if notes.row_count else table
+
+
+def _paused(pause: Mapping[str, str]) -> Text:
+    why = f": {pause['reason']}" if pause["reason"] else ""
+    return Text(f"Paused since {_moment(pause['since'])}{why}", style="yellow")
 
 
 def _count(number: int, style: str) -> Text:

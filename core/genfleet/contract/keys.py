@@ -27,6 +27,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "workers": "workers:{}",  # zset, by queue: worker ids; score: last heard of, ms
         "worker": "worker:{}",  # hash, by worker id: what it says of itself
         "draining": "draining",  # set: ids of workers that were told to take nothing new
+        "paused": "paused",  # hash: queue -> since when and why nothing of it starts, by the API
         "fleet": "fleet:{}",  # string, by queue, short-lived: the last decision of whoever sizes its fleet
         "upkeep": "upkeep",  # string, short-lived: who does the chores of this second
         "last_reap": "last_reap",  # string: when leases were last looked at, ms

@@ -78,7 +78,7 @@ def decide(policy: Policy, seen: Observation, memory: Memory = ()) -> Decision:
     """
     if seen.demand is None:
         return _hold(policy, seen, memory)
-    if policy.paused:
+    if policy.paused or seen.paused:
         return _pause(policy, seen)
     sums, memory = _weigh(policy, seen, memory)
     reason = _reason(sums)

@@ -58,6 +58,8 @@ class Observation:
     it asked for need longer to start than the wait they are to shorten. None: nothing waits."""
     service_seconds: Seconds | None
     """How long one task takes, on the mean of recent ones. None: none was measured yet."""
+    paused: bool
+    """Whether the queue was paused by the API. The policy may say so as well."""
     workers: tuple[WorkerView, ...]
     """In order of preference: of equals, the last is the first to leave. So the spill-over pool empties first."""
 

@@ -255,6 +255,21 @@ class WorkerSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing of a queue starts, because somebody said so by the API."""
+
+    since_ms: int
+    reason: str
+    """In their words; may be empty."""
+
+    @classmethod
+    def read(cls, document: bytes | str) -> Pause:
+        """From what `lua/pause.lua` wrote."""
+        fields = orjson.loads(document)
+        return cls(int(fields["since_ms"]), fields["reason"])
+
+
+@dataclass(frozen=True, slots=True)
 class QueueSeen:
     """One queue, as it was at one moment."""
 
@@ -271,6 +286,7 @@ class QueueSeen:
     workers: tuple[WorkerSeen, ...]
     fleet: dict[str, Any] | None
     """The last report of whoever sizes this queue's fleet."""
+    paused: Pause | None = None
 
 
 @dataclass(frozen=True, slots=True)

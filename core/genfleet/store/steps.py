@@ -258,9 +258,9 @@ def reap(queues: Sequence[str]) -> Call[int]:
     return Call(script("reap"), (_ms(LEASE), _ms(REAP_GAP), _ms(SILENCE), *queues), int)
 
 
-def recover(queues: Sequence[str]) -> Call[int]:
-    """Makes new messages for tasks whose message was lost. How many."""
-    return Call(script("recover"), (_ms(MESSAGE_GRACE), *queues), int)
+def recover(queues: Sequence[str], grace: timedelta = MESSAGE_GRACE) -> Call[int]:
+    """Makes new messages for tasks whose message was lost, and is older than `grace`. How many."""
+    return Call(script("recover"), (_ms(grace), *queues), int)
 
 
 def expire() -> Call[int]:
@@ -282,7 +282,8 @@ def observe(queues: Sequence[str]) -> Call[records.Survey]:
 
 
 def _queue_seen(row: dict[str, Any]) -> records.QueueSeen:
-    oldest, service, fleet = row.get("oldest_wait_ms"), row.get("service_ms"), row.get("fleet")
+    oldest, service = row.get("oldest_wait_ms"), row.get("service_ms")
+    fleet, paused = row.get("fleet"), row.get("paused")
     return records.QueueSeen(
         queue=row["queue"],
         waiting=row["waiting"],
@@ -293,6 +294,7 @@ def _queue_seen(row: dict[str, Any]) -> records.QueueSeen:
         service_ms=service,
         workers=tuple(map(_worker_seen, row.get("workers", ()))),
         fleet=orjson.loads(fleet) if fleet else None,
+        paused=records.Pause.read(paused) if paused else None,
     )
 
 

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 from genfleet.contract.task_types import QUEUES
 from genfleet.store import steps
 from genfleet.store.records import QueueSeen, WorkerSeen
-from genfleet_service import openapi
+from genfleet_service import openapi, views
 from genfleet_service.context import ServiceDep
 from genfleet_service.replies import json_reply
 
@@ -41,6 +41,7 @@ class Queue(TypedDict):
     oldest_wait_seconds: int | None
     mean_run_seconds: float | None
     workers: int
+    paused: views.PauseBody | None
     fleet: Fleet | None
 
 
@@ -101,6 +102,7 @@ def _queue(seen: QueueSeen) -> Queue:
         "oldest_wait_seconds": seen.oldest_wait_ms // 1000 if seen.oldest_wait_ms is not None else None,
         "mean_run_seconds": round(seen.service_ms / 1000, 1) if seen.service_ms is not None else None,
         "workers": len(seen.workers),
+        "paused": views.paused(seen.paused),
         "fleet": cast(Fleet | None, seen.fleet),
     }
 

@@ -16,6 +16,8 @@ if task.state == 'processing' then
   return { 'busy', holder.worker }
 end
 if task.state ~= 'queued' or (token ~= '' and task.token ~= token) then return { 'drop', task.state } end
+-- The message is dropped, the task keeps its place; it gets another message when the pause ends.
+if is_paused(task.queue) then return { 'drop', 'paused' } end
 -- Not in line: it waits for its next attempt, and this is an old message.
 if redis.call('ZREM', key.waiting(task.queue), id) == 0 then return { 'drop', 'scheduled' } end
 

@@ -53,6 +53,7 @@ for i = 2, #ARGV do
     oldest_wait_ms = oldest(queue) or nil,
     service_ms = tonumber(redis.call('HGET', key.service(queue), 'mean_ms') or nil),
     workers = workers(queue),
+    paused = redis.call('HGET', key.paused(), queue) or nil,
     fleet = redis.call('GET', key.fleet(queue)) or nil,
   }
 end

@@ -154,6 +154,9 @@ end
 -- Whether the caller still holds the task: it runs, and under the caller's token.
 local function holds(task, token) return task.state == 'processing' and task.token == token end
 
+-- Whether nothing of this queue may start (docs/tasks.md).
+local function is_paused(queue) return redis.call('HEXISTS', key.paused(), queue) == 1 end
+
 -- Where a waiting task stands; 1 is next (NS-016). 0: it does not wait.
 local function position(id, queue)
   local rank = redis.call('ZRANK', key.waiting(queue), id)

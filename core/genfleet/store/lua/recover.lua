@@ -39,8 +39,7 @@ local function recover(id, score, priority, waiting)
   return 1
 end
 
-for i = 2, #ARGV do
-  local queue = ARGV[i]
+local function recover_queue(queue)
   local waiting = key.waiting(queue)
   for priority = 1, 3 do
     local bound = next_turn(queue, priority)
@@ -53,6 +52,10 @@ for i = 2, #ARGV do
       end
     end
   end
+end
+
+for i = 2, #ARGV do
+  if not is_paused(ARGV[i]) then recover_queue(ARGV[i]) end -- in a pause messages are dropped on purpose
 end
 if recovered > 0 then count('recovered_messages', recovered) end
 return recovered

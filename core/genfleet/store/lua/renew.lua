@@ -1,4 +1,5 @@
--- renew: a worker's beat. Renews the leases of what it runs, says what it does, and learns whether it is to drain.
+-- renew: a worker's beat. Renews the leases of what it runs, says what it does, and learns whether it is to take messages:
+-- not while it drains, nor while its queue is paused.
 -- One verdict for each (id, token): `held`; `stop`, it was cancelled; `lost`, it is no longer this worker's.
 local worker, queue, about, lease_ms, silence_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = clock()
@@ -7,7 +8,8 @@ redis.call('HSET', key.worker(worker), 'about', about, 'seen', now)
 redis.call('PEXPIRE', key.worker(worker), silence_ms)
 redis.call('ZADD', key.workers(queue), now, worker)
 
-local verdicts = { redis.call('SISMEMBER', key.draining(), worker) }
+local rests = redis.call('SISMEMBER', key.draining(), worker) == 1 or is_paused(queue)
+local verdicts = { rests and 1 or 0 }
 for i = 6, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]
   local task = read(id, 'state', 'token', 'queue')
