@@ -45,7 +45,8 @@ def site(redis_server: Redis, tmp_path: Path) -> Site:
 
 @pytest.fixture(scope="session")
 def _api(_redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with Site(_redis, tmp_path_factory.mktemp("api")).api() as client:
+    # It delivers no webhooks: those tests run their own, on the same Redis.
+    with Site(_redis, tmp_path_factory.mktemp("api")).api(GENFLEET_WEBHOOK_CONCURRENCY="0") as client:
         yield client
 
 

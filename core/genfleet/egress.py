@@ -12,6 +12,8 @@ import ipaddress
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -74,14 +76,20 @@ class SafeTransport(httpx.HTTPTransport):
 
 
 class AsyncSafeTransport(httpx.AsyncHTTPTransport):
-    """The same for `httpx.AsyncClient`. Its caller sets the deadline, with `asyncio.timeout`."""
+    """The same for asynchronous callers, which set the deadline, with `asyncio.timeout`.
 
-    def __init__(self, *, allow_private: bool = False, resolve: Resolve = resolve) -> None:
+    Up to `connections` requests are under way at a time, each on a connection of its own, and as many names are looked
+    up: hosts that hang hold up nobody else, as long as the caller keeps them from taking all of these.
+    """
+
+    def __init__(self, *, allow_private: bool = False, resolve: Resolve = resolve, connections: int = 100) -> None:
         context = httpx.create_ssl_context()
         super().__init__(verify=context)
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=context,
-            network_backend=_AsyncCheckedBackend(allow_private, resolve),
+            max_connections=connections,
+            max_keepalive_connections=0,
+            network_backend=_AsyncCheckedBackend(allow_private, resolve, connections),
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -190,9 +198,11 @@ class _CheckedBackend(httpcore.NetworkBackend):
 class _AsyncCheckedBackend(httpcore.AsyncNetworkBackend):
     """The same for an asynchronous pool."""
 
-    def __init__(self, allow_private: bool, resolve: Resolve) -> None:
+    def __init__(self, allow_private: bool, resolve: Resolve, resolvers: int) -> None:
         self._allow_private, self._resolve = allow_private, resolve
         self._backend = httpcore.AnyIOBackend()
+        # Not the event loop's few threads: a name whose servers are silent takes one for half a minute.
+        self._threads = ThreadPoolExecutor(resolvers, "resolve")
 
     async def connect_tcp(
         self,
@@ -204,8 +214,8 @@ class _AsyncCheckedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first of the host's addresses that answers."""
         failure: Exception = httpcore.ConnectError(host)
-        allow = self._allow_private
-        for address in await asyncio.to_thread(_addresses, host, port, self._resolve, allow_private=allow):
+        look_up = partial(_addresses, host, port, self._resolve, allow_private=self._allow_private)
+        for address in await asyncio.get_running_loop().run_in_executor(self._threads, look_up):
             try:
                 return await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:

@@ -45,7 +45,25 @@ def set_up(program: str, *, level: str, style: str, to: TextIO = sys.stderr) -> 
 
 
 def _text_renderer(to: TextIO) -> Any:
-    return structlog.dev.ConsoleRenderer(colors=to.isatty())
+    """`TIME LEVEL: event name=value …`, the fields in the order in which they were given (TS-140)."""
+    styles = structlog.dev.ConsoleRenderer.get_default_column_styles(to.isatty())
+    levels = structlog.dev.ConsoleRenderer.get_default_level_styles(to.isatty())
+    column, field = structlog.dev.Column, structlog.dev.KeyValueColumnFormatter
+    return structlog.dev.ConsoleRenderer(
+        columns=[
+            column("timestamp", field(None, styles.timestamp, styles.reset, str)),
+            column("level", lambda _, level: f"{levels.get(str(level), '')}{str(level).upper()}:{styles.reset}"),
+            column("event", field(None, styles.bright, styles.reset, str)),
+            column("", field(styles.kv_key, styles.kv_value, styles.reset, _on_one_line)),
+        ],
+        sort_keys=False,
+    )
+
+
+def _on_one_line(value: object) -> str:
+    """What others wrote can start no line of its own."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -132,6 +132,7 @@ def _environment(options: Options, redis_url: str) -> dict[str, str]:
         # What suits one machine, unless the surrounding environment says otherwise.
         "GENFLEET_REMOTE_CONTROL": "true",
         "GENFLEET_ALLOW_HTTP_CALLBACKS": "true",
+        "GENFLEET_ALLOW_PRIVATE_CALLBACKS": "true",
         "GENFLEET_DRAIN_SECONDS": f"{HAND_BACK_S:g}",
         **inherited,
         "REDIS_URL": redis_url,

@@ -23,13 +23,14 @@ from genfleet_service import gates, openapi, replies, routes
 from genfleet_service.context import Service
 from genfleet_service.keyring import KeyRing
 from genfleet_service.media import Media
-from genfleet_service.routes import fleet, health, projects, queues, tasks
+from genfleet_service.routes import fleet, health, projects, queues, tasks, webhooks
 from genfleet_service.settings import ServiceSettings
+from genfleet_service.webhooks.courier import Courier
 
 log = structlog.get_logger(__name__)
 
 # Fixed paths before those with an id in them: /tasks/metrics is no task (TS-069).
-ROUTERS = (health.router, fleet.router, queues.router, projects.router, tasks.router)
+ROUTERS = (health.router, fleet.router, queues.router, projects.router, webhooks.router, tasks.router)
 
 
 def create_app(settings: ServiceSettings) -> ASGIApp:
@@ -82,10 +83,11 @@ def _lifespan(settings: ServiceSettings, keys: KeyRing):  # type: ignore[no-unty
             await keys.refresh(store)
         except StoreUnavailable as error:
             log.warning("redis_not_there_yet", reason=str(error))
-        background = [asyncio.create_task(keys.follow(store)), asyncio.create_task(keep_up(store, "api"))]
+        work = (keys.follow(store), keep_up(store, "api"), Courier(store, settings).run())
+        background = [asyncio.create_task(each) for each in work]
         yield
-        for work in background:
-            work.cancel()
+        for task in background:
+            task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await store.close()
 

@@ -38,6 +38,34 @@ _STATUS = {
     "next_attempt_at": None,
     "last_error": None,
 }
+_ATTEMPTS = [
+    {
+        "at": _COMPLETED,
+        "status_code": 500,
+        "error": "The receiver answered 500",
+        "duration_ms": 84,
+        "response": '{"error":"Internal server error"}',
+    },
+    {
+        "at": "2025-01-15T10:35:31Z",
+        "status_code": 200,
+        "error": None,
+        "duration_ms": 91,
+        "response": '{"received":true}',
+    },
+]
+_DELIVERY = {
+    "webhook_id": f"msg_{_TASK}",
+    "task_id": _TASK,
+    "project_id": _PROJECT,
+    "task_type": "generate_video",
+    "task_status": "completed",
+    "callback_url": _CALLBACK,
+    "status": "delivered",
+    "created_at": _COMPLETED,
+    "next_attempt_at": None,
+    "attempts": _ATTEMPTS,
+}
 _COUNTS = {
     "total_tasks": 1523,
     "completed_tasks": 1398,
@@ -55,6 +83,25 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "priority": 1,
         "callback_url": _CALLBACK,
         "metadata": _METADATA,
+    },
+    "WebhookRules": {
+        "addresses": ["203.0.113.7"],
+        "attempts": 4,
+        "retry_delays_seconds": [1, 2, 4],
+        "timeout_seconds": 30,
+        "success_codes": [200, 201, 202, 204],
+    },
+    "DeliveryBody": {**_DELIVERY, "status": "pending", "next_attempt_at": _COMPLETED},
+    "TaskDeliveries": {"task_id": _TASK, "deliveries": [_DELIVERY]},
+    "Deliveries": {
+        "deliveries": [{**_DELIVERY, "attempts": _ATTEMPTS[-1:]}],
+        "pagination": {"page": 1, "limit": 20, "total": 1, "total_pages": 1},
+    },
+    "SecretRotation": {"overlap_seconds": 86400},
+    "SecretBody": {
+        "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        "created_at": _CREATED,
+        "previous_valid_until": "2025-01-16T10:30:00Z",
     },
     "PauseRequest": {"reason": "the model is being replaced"},
     "PausedQueue": {"queue": "gpu_heavy", "paused": {"since": _CREATED, "reason": "the model is being replaced"}},

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
 from genfleet.settings import ProgramSettings
+from genfleet_service.webhooks.rules import CallbackRules
 
 
 class ServiceSettings(ProgramSettings):
@@ -26,6 +27,22 @@ class ServiceSettings(ProgramSettings):
     """Largest request body, in bytes."""
     allow_http_callbacks: bool = False
     """Whether `callback_url` may be http://, for development (TS-137)."""
+    allow_private_callbacks: bool = False
+    """Whether `callback_url` may lead to private addresses, for receivers beside the service (TS-138)."""
+    webhook_timeout: float = Field(default=30.0, gt=0)
+    """Seconds for one attempt, from the look-up of the name to the end of the answer (TS-131)."""
+    webhook_delays: tuple[float, ...] = (1.0, 2.0, 4.0)
+    """Seconds between a failed attempt and the next; their number is that of the retries (TS-129)."""
+    webhook_concurrency: int = Field(default=200, ge=0)
+    """Deliveries that this process has under way at a time. 0: it delivers none, others do."""
+    webhook_host_concurrency: int = Field(default=4, ge=1)
+    """Those of them that may go to one host, so that a slow one holds up nobody else."""
+    webhook_addresses: tuple[str, ...] = ()
+    """Addresses that webhooks come from, as receivers see them, for `GET /api/v1/webhooks` to publish (TS-136)."""
+
+    def callbacks(self) -> CallbackRules:
+        """Which callback URLs are accepted."""
+        return CallbackRules(self.allow_http_callbacks, self.allow_private_callbacks)
 
     @field_validator("host")
     @classmethod

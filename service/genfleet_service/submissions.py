@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from difflib import get_close_matches
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +13,7 @@ from genfleet.contract.task_types import DEFAULT_PRIORITY, TASK_TYPES
 from genfleet.store.records import NewTask, TaskRecord
 from genfleet_service import replies
 from genfleet_service.bodies import explained, json_object
+from genfleet_service.webhooks.rules import CallbackRules
 
 _UNKNOWN_LOOKED_AT, _NAME_LOOKED_AT = 10, 40
 """Unknown keys, and characters of one, that are compared with the known ones: nobody is to buy our time with keys."""
@@ -32,11 +32,11 @@ class Submission(BaseModel):
     metadata: dict[str, Any] | None = None
 
 
-def read_submission(body: bytes, *, key_id: str, allow_http_callbacks: bool) -> tuple[NewTask, list[str]]:
+def read_submission(body: bytes, *, key_id: str, callbacks: CallbackRules) -> tuple[NewTask, list[str]]:
     """A new task, ready to store, and what may be misspelt in it. Raises Refusal."""
     sent = json_object(body)
     submission, faults = _envelope(sent)
-    faults |= _type_faults(sent) | _callback_faults(sent, allow_http=allow_http_callbacks) | _data_faults(sent)
+    faults |= _type_faults(sent) | _callback_faults(sent, callbacks) | _data_faults(sent)
     if submission is None or faults:
         raise replies.invalid(faults)
     task = NewTask(
@@ -113,17 +113,10 @@ def _type_faults(sent: dict[str, Any]) -> dict[str, str]:
     return {}
 
 
-def _callback_faults(sent: dict[str, Any], *, allow_http: bool) -> dict[str, str]:
+def _callback_faults(sent: dict[str, Any], callbacks: CallbackRules) -> dict[str, str]:
     url = sent.get("callback_url")
-    if not isinstance(url, str):
-        return {}
-    try:
-        scheme, host = urlsplit(url).scheme, urlsplit(url).hostname
-    except ValueError:
-        scheme, host = "", None
-    if scheme not in (("https", "http") if allow_http else ("https",)) or not host:
-        return {"callback_url": "Callback URL must begin with https:// and name a host"}
-    return {}
+    fault = callbacks.fault(url) if isinstance(url, str) else None
+    return {"callback_url": f"Callback URL {fault}"} if fault else {}
 
 
 def _data_faults(sent: dict[str, Any]) -> dict[str, str]:

@@ -29,6 +29,12 @@ ROUTES = {
     ("post", "/api/v1/queues/{queue}/pause"),
     ("post", "/api/v1/queues/{queue}/resume"),
     ("get", "/api/v1/workers"),
+    ("get", "/api/v1/webhooks"),
+    ("get", "/api/v1/webhooks/deliveries"),
+    ("get", "/api/v1/webhooks/secret"),
+    ("post", "/api/v1/webhooks/secret/rotate"),
+    ("get", "/api/v1/tasks/{task_id}/deliveries"),
+    ("post", "/api/v1/tasks/{task_id}/deliveries/resend"),
 }
 
 

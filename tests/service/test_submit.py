@@ -172,7 +172,7 @@ def test_two_submissions_are_two_tasks(api: httpx.Client) -> None:
 
 def test_http_callbacks_are_allowed_by_a_setting(site: Site) -> None:
     """TS-137: a development setting lets `callback_url` be http://, and still nothing else."""
-    with site.api(GENFLEET_ALLOW_HTTP_CALLBACKS="true") as api:
+    with site.api(GENFLEET_ALLOW_HTTP_CALLBACKS="true", GENFLEET_ALLOW_PRIVATE_CALLBACKS="true") as api:
         task_id = submitted(api, callback_url="http://localhost:3010/hook")
         assert look(api, task_id)["callback_url"] == "http://localhost:3010/hook"
         assert post(api, submission(callback_url="ftp://localhost/hook")).status_code == 400

@@ -117,6 +117,12 @@ class Site:
     @contextlib.contextmanager
     def api(self, **more: str) -> Iterator[httpx.Client]:
         """A running API, as a client with its key."""
+        with self.api_process(**more) as (client, _):
+            yield client
+
+    @contextlib.contextmanager
+    def api_process(self, **more: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
+        """The same with its process, for tests that end it."""
         port = free_port()
         environment = self.environment(PORT=str(port), **more)
         log = self.folder / "api.log"
@@ -126,7 +132,7 @@ class Site:
             httpx.Client(base_url=url, headers={"X-API-Key": KEY}, timeout=20, trust_env=False) as client,
         ):
             wait_for(f"the API answers (log: {log})", lambda: _is_up(client, process), within=30)
-            yield client
+            yield client, process
 
     @contextlib.contextmanager
     def worker(

@@ -19,6 +19,15 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "expiry": "expiry",  # zset: ids of finished tasks; score: when the record may go, ms
         "quarantine": "quarantine",  # zset: ids of poison tasks; score: when, ms
         "dead_letters": "dead_letters",  # list: messages that could not be judged, each with its reason, newest first
+        # -- webhooks: see `store/lua/outbox.lua` -------------------------------------------------------------------
+        "webhook": "webhook:{}",  # hash, by task id: the delivery of its webhook
+        "webhook_attempts": "webhook_attempts:{}",  # list, by task id: what came of each attempt, the oldest first
+        "webhooks": "webhooks:{}",  # zset, by state or *: ids of tasks with a webhook; score: when they ended, ms
+        "project_webhooks": "project_webhooks:{}:{}",  # zset, by state or *, project: the same of one project
+        "outbox": "outbox:{}",  # zset, by host: ids to deliver; score: when due, or when the sender's lease runs out, ms
+        "outbox_hosts": "outbox_hosts",  # zset: hosts with something to deliver; score: when the first is due, ms
+        "outbox_wake": "outbox_wake",  # channel: something is due now
+        "webhook_secret": "webhook_secret:{}",  # hash, by API key id: what its webhooks are signed with
         # -- what is counted ----------------------------------------------------------------------------------------
         "counters": "counters",  # hash: the lasting numbers of the metrics endpoint
         "outcomes": "outcomes:{}",  # hash, by minute since the epoch: completed and failed, kept for an hour

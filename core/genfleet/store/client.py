@@ -157,11 +157,11 @@ class AsyncStore:
             await self._redis.connection_pool.release(connection)
 
     @asynccontextmanager
-    async def wakes(self) -> AsyncIterator[redis.asyncio.client.PubSub]:
-        """A subscription to the names of queues that were given work."""
+    async def wakes(self, channel: str = "wake") -> AsyncIterator[redis.asyncio.client.PubSub]:
+        """A subscription to the names of queues that were given work, or to another of our channels."""
         subscription = self._redis.pubsub(ignore_subscribe_messages=True)
         try:
-            await subscription.subscribe(key("wake"))
+            await subscription.subscribe(key(channel))
             yield subscription
         finally:
             await subscription.aclose()

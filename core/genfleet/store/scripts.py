@@ -1,4 +1,4 @@
-"""Builds the Lua scripts: constants and names from the contract, then `prelude.lua`, then the step itself.
+"""Builds the Lua scripts: constants and names from the contract, then what the steps share, then the step itself.
 
 Nothing is spelled twice: the scripts read the state table, the key names and the message template that Python reads.
 """
@@ -35,6 +35,8 @@ DEAD_LETTERS_KEPT = 10_000
 """Messages and records kept that could not be judged."""
 SHOWN_IN_LISTS = 16 * 1024
 """Largest document, in bytes, that a list shows: 100 tasks of 1 MiB each would hold up everyone."""
+WEBHOOK_ATTEMPTS_KEPT = 20
+"""Attempts kept of one webhook, the newest: resends add to them."""
 LIST_SEARCHED = 10_000
 """Longest list that a cancellation looks through for the message."""
 ONCE_KEPT = timedelta(hours=24)
@@ -57,7 +59,7 @@ class Script:
 @cache
 def script(name: str) -> Script:
     """The script of `lua/<name>.lua`, complete."""
-    text = "\n".join((_header(), (LUA / "prelude.lua").read_text(), (LUA / f"{name}.lua").read_text()))
+    text = "\n".join((_header(), *((LUA / f"{part}.lua").read_text() for part in ("outbox", "prelude", name))))
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
@@ -78,6 +80,7 @@ def _constants() -> str:
         "CHORE_LIMIT": CHORE_LIMIT,
         "DEAD_LETTERS_KEPT": DEAD_LETTERS_KEPT,
         "SHOWN_IN_LISTS": SHOWN_IN_LISTS,
+        "WEBHOOK_ATTEMPTS_KEPT": WEBHOOK_ATTEMPTS_KEPT,
         "LIST_SEARCHED": LIST_SEARCHED,
         "ONCE_KEPT_MS": round(ONCE_KEPT.total_seconds() * 1000),
         "QUEUE_FULL_MS": round(QUEUE_FULL.total_seconds() * 1000),

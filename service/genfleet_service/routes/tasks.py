@@ -38,9 +38,7 @@ async def submit(request: Request) -> Response:
     """Queue one background task. It starts as soon as a worker is free; the fleet grows if none is."""
     service = service_of(request)
     body = await request.body()
-    task, warnings = read_submission(
-        body, key_id=caller_of(request).key_id, allow_http_callbacks=service.settings.allow_http_callbacks
-    )
+    task, warnings = read_submission(body, key_id=caller_of(request).key_id, callbacks=service.settings.callbacks())
     return json_reply(views.submitted(task, await service.store.run(steps.submit(task)), warnings))
 
 

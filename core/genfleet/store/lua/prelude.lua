@@ -1,5 +1,6 @@
 -- What the steps share. `scripts.py` puts this in front of every step, and in front of this: the constants in CAPITALS,
--- `key.<kind>(...)` from `contract/keys.py`, `MOVES` from `contract/states.py` and `message(...)` from the template.
+-- `key.<kind>(...)` from `contract/keys.py`, `MOVES` from `contract/states.py`, `message(...)` from the template, and
+-- `outbox.lua`.
 -- Time is the clock of Redis, in milliseconds since the epoch; no other clock decides anything.
 
 local function clock()
@@ -29,7 +30,8 @@ end
 
 -- The fields that `move` and `push` need.
 local function read_known(id)
-  return read(id, 'state', 'token', 'project', 'type', 'queue', 'priority', 'created', 'started', 'crashes', 'deliveries')
+  return read(id, 'state', 'token', 'project', 'type', 'queue', 'priority', 'created', 'started', 'crashes', 'deliveries',
+    'callback')
 end
 
 -- Where a task stands among those that wait: by priority, then by time. Both fit a double, to 4 µs.
@@ -106,7 +108,10 @@ local function finish(task, to, now, ...)
   redis.call('EXPIRE', key.events(task.id), EVENTS_KEPT_S)
   redis.call('ZADD', key.expiry(), math.max(task.created + RETENTION_MS, now + RETENTION_LEAST_MS), task.id)
   count(to .. '_tasks')
-  if to ~= 'cancelled' then count_outcome(to, now) end
+  if to ~= 'cancelled' then
+    count_outcome(to, now)
+    enter_outbox(task, now)
+  end
   wake_if_idle(task.queue)
 end
 
@@ -202,6 +207,7 @@ local function forget(id)
     remove_from_index(id, task.project, task.type, '*')
   end
   redis.call('DEL', key.task(id), key.events(id))
+  leave_outbox(id)
   redis.call('ZREM', key.expiry(), id)
   redis.call('ZREM', key.quarantine(), id)
 end

@@ -59,3 +59,17 @@ to:
     {{- end }}
   {{- include "genfleet.egress.addresses" .Values.networkPolicy.apiServer.cidrs | nindent 2 }}
 {{- end }}
+
+{{- define "genfleet.egress.internet" -}}
+- ports:
+    - {protocol: TCP, port: 80}
+    - {protocol: TCP, port: 443}
+  to:
+    - ipBlock:
+        cidr: 0.0.0.0/0
+        # Private and link-local addresses: the cluster itself, and the cloud's metadata service.
+        except: [10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]
+    - ipBlock:
+        cidr: ::/0
+        except: ["fc00::/7", "fe80::/10"]
+{{- end }}

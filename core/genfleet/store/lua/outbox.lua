@@ -1,0 +1,85 @@
+-- The outbox: webhooks that are to be delivered. A task enters it in the very step that ends it, with nothing outside of
+-- Redis, so no webhook is lost with a program; the API's processes empty it (`genfleet_service.webhooks`).
+-- Hosts take turns: each has a line of its own (`outbox`), and `outbox_hosts` says where something is due. So a receiver
+-- that hangs holds up nobody else, however much waits for it. To lease a delivery is to move it back in its line.
+
+-- Of a callback URL, without the port: many ports of one machine are one receiver.
+local function host_of(url) return url:lower():match('^https?://([^/?#:]*)') or '' end
+
+-- A line has changed: says when its first is due.
+local function line_changed(host)
+  local first = redis.call('ZRANGE', key.outbox(host), 0, 0, 'WITHSCORES')
+  if first[1] then
+    redis.call('ZADD', key.outbox_hosts(), first[2], host)
+  else
+    redis.call('ZREM', key.outbox_hosts(), host)
+  end
+end
+
+local function line_up(id, host, at)
+  redis.call('ZADD', key.outbox(host), at, id)
+  line_changed(host)
+end
+
+local function leave_line(id, host)
+  redis.call('ZREM', key.outbox(host), id)
+  line_changed(host)
+end
+
+local function read_webhook(id, ...)
+  local names, webhook = { ... }, {}
+  for i, value in ipairs(redis.call('HMGET', key.webhook(id), ...)) do webhook[names[i]] = value end
+  return webhook
+end
+
+local function list_webhook(id, project, state, ended)
+  redis.call('ZADD', key.webhooks(state), ended, id)
+  redis.call('ZADD', key.project_webhooks(state, project), ended, id)
+end
+
+local function unlist_webhook(id, project, state)
+  redis.call('ZREM', key.webhooks(state), id)
+  redis.call('ZREM', key.project_webhooks(state, project), id)
+end
+
+-- The one place where the state of a delivery changes.
+local function move_webhook(id, webhook, to)
+  if webhook.state then unlist_webhook(id, webhook.project, webhook.state) end
+  list_webhook(id, webhook.project, to, webhook.ended)
+  redis.call('HSET', key.webhook(id), 'state', to)
+end
+
+-- Begins a round of attempts, the first of them at once.
+local function post_webhook(id, webhook, now)
+  move_webhook(id, webhook, 'pending')
+  redis.call('HSET', key.webhook(id), 'made', 0, 'due', now)
+  line_up(id, webhook.host, now)
+  redis.call('PUBLISH', key.outbox_wake(), '')
+end
+
+-- A task has ended, and somebody asked to be told (TS-122).
+local function enter_outbox(task, now)
+  if (task.callback or '') == '' then return end
+  local webhook = { project = task.project, host = host_of(task.callback), ended = now }
+  redis.call('HSET', key.webhook(task.id), 'url', task.callback, 'host', webhook.host, 'project', task.project,
+    'ended', now, 'token', 0)
+  list_webhook(task.id, task.project, '*', now)
+  post_webhook(task.id, webhook, now)
+end
+
+-- A task's record goes, and its webhook with it.
+local function leave_outbox(id)
+  local webhook = read_webhook(id, 'state', 'host', 'project')
+  if not webhook.state then return end
+  leave_line(id, webhook.host)
+  unlist_webhook(id, webhook.project, webhook.state)
+  unlist_webhook(id, webhook.project, '*')
+  redis.call('DEL', key.webhook(id), key.webhook_attempts(id))
+end
+
+-- A delivery for people to see, with its attempts from number `first` on (-1: the last). Without the body, which is large.
+local function delivery(id, first)
+  local task = redis.call('HMGET', key.task(id), 'project', 'type', 'state')
+  local webhook = redis.call('HMGET', key.webhook(id), 'state', 'url', 'ended', 'made', 'due')
+  return { id, task, webhook, redis.call('LRANGE', key.webhook_attempts(id), first, -1) }
+end

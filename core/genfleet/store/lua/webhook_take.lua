@@ -1,0 +1,37 @@
+-- webhook_take: leases deliveries that are due, as many as the caller has room for, and of one host no more than
+-- `per_host` with those that the caller is at already (`busy`: host and number, in turns).
+-- Says the time, in how many ms the next is due (-1: none is known), and what is needed to make the attempts.
+local room, per_host, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local now, busy, taken = clock(), {}, {}
+for i = 4, #ARGV, 2 do busy[ARGV[i]] = tonumber(ARGV[i + 1]) end
+
+local function take(id, host)
+  local webhook = read_webhook(id, 'url', 'made', 'sending', 'body')
+  local task = read(id, 'key')
+  if webhook.sending then
+    redis.call('RPUSH', key.webhook_attempts(id), cjson.encode({
+      at_ms = tonumber(webhook.sending), error = 'Interrupted: the process that sent it ended; it is sent again' }))
+  end
+  redis.call('ZADD', key.outbox(host), now + lease_ms, id)
+  redis.call('HSET', key.webhook(id), 'sending', now)
+  redis.call('HDEL', key.webhook(id), 'due')
+  local token = redis.call('HINCRBY', key.webhook(id), 'token', 1)
+  local record = webhook.body and {} or redis.call('HGETALL', key.task(id))
+  taken[#taken + 1] = { id, token, webhook.url, host, tonumber(webhook.made), task.key or '', webhook.body or '', record,
+    redis.call('HGETALL', key.webhook_secret(task.key or '')) }
+  return 1
+end
+
+local looked_at = room + (#ARGV - 3) / 2 -- every busy host may stand in front
+for _, host in ipairs(redis.call('ZRANGEBYSCORE', key.outbox_hosts(), '-inf', now, 'LIMIT', 0, looked_at)) do
+  local free = math.min(per_host - (busy[host] or 0), room - #taken)
+  if free > 0 then
+    for _, id in ipairs(redis.call('ZRANGEBYSCORE', key.outbox(host), '-inf', now, 'LIMIT', 0, free)) do
+      guarded(id, key.outbox(host), now, function() return take(id, host) end)
+    end
+    line_changed(host)
+  end
+end
+
+local next = redis.call('ZRANGEBYSCORE', key.outbox_hosts(), '(' .. now, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+return { now, next[2] and math.ceil(next[2] - now) or -1, taken }

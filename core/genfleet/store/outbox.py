@@ -1,0 +1,255 @@
+"""The steps of webhooks: what waits to be delivered is leased, sent and reported; people look at it and send it again.
+
+The API's couriers and routes call these. A webhook enters the outbox in the step that ends its task, so none here does
+that. Every step may be repeated: a report by the token of its lease, the others because they change nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+from genfleet.store.records import TaskRecord
+from genfleet.store.scripts import script
+from genfleet.store.steps import Argument, Call, _ms, _pairs
+
+LEASE = timedelta(seconds=5)
+"""How long a delivery stays a courier's that does not renew it. If that one is gone, another goes on this much later."""
+
+
+class DeliveryState(StrEnum):
+    """How far the delivery of a webhook is. The task's own state never depends on it (TS-132)."""
+
+    PENDING = "pending"
+    """An attempt is due, under way, or waits for its time."""
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """Given up, until somebody has it sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What the webhooks of an API key are signed with."""
+
+    current: str
+    created_ms: int
+    previous: str | None = None
+    """The one before, which signs as well until `previous_until_ms`, so that receivers have time to change."""
+    previous_until_ms: int = 0
+
+    def signing(self, now_ms: int) -> tuple[str, ...]:
+        """Those that sign at this moment."""
+        if self.previous and now_ms < self.previous_until_ms:
+            return (self.current, self.previous)
+        return (self.current,)
+
+    @classmethod
+    def read(cls, reply: Any) -> Secrets | None:
+        """From the hash in Redis; None if there is none."""
+        fields = {name.decode(): value.decode() for name, value in _pairs(reply).items()}
+        if "secret" not in fields:
+            return None
+        return cls(fields["secret"], int(fields["created"]), fields.get("previous"), int(fields.get("until", 0)))
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """A delivery that the caller holds, and what it needs for the attempt."""
+
+    task_id: str
+    token: int
+    url: str
+    host: str
+    made: int
+    """Attempts that this round has had already."""
+    key_id: str
+    taken_ms: int
+    """The time of Redis when it was leased."""
+    body: bytes
+    """As it is sent each time. Empty before the first attempt; then it is made from `task`, and kept by `prepare`."""
+    secrets: Secrets | None
+    task: TaskRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The answer to a courier that asks for work."""
+
+    parcels: tuple[Parcel, ...]
+    next_in: timedelta | None
+    """When the next delivery will be due, as far as that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The webhook of one task, for people to see."""
+
+    task_id: str
+    project: str
+    task_type: str
+    task_state: str
+    state: DeliveryState
+    url: str
+    ended_ms: int
+    """When the task ended."""
+    made: int
+    """Attempts of the present or last round."""
+    due_ms: int | None
+    """When the next attempt is due; None while one is under way, and when it is over."""
+    attempts: tuple[Mapping[str, Any], ...]
+    """What came of each, the oldest first; see `genfleet_service.webhooks.attempt`. In lists, of the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPage:
+    """One page of deliveries."""
+
+    total: int
+    deliveries: tuple[Delivery, ...]
+
+
+# -- for couriers --------------------------------------------------------------------------------------------------------
+
+
+def take(room: int, per_host: int, busy: Mapping[str, int]) -> Call[Taken]:
+    """Leases what is due: at most `room` deliveries, and at most `per_host` of a host with those that `busy` counts."""
+    args: list[Argument] = [room, per_host, _ms(LEASE)]
+    for host, count in busy.items():
+        args += (host, count)
+    return Call(script("webhook_take"), args, _taken)
+
+
+def _taken(reply: list[Any]) -> Taken:
+    now, next_ms, rows = reply
+    return Taken(
+        parcels=tuple(_parcel(now, *row) for row in rows),
+        next_in=timedelta(milliseconds=next_ms) if next_ms >= 0 else None,
+    )
+
+
+def _parcel(  # noqa: PLR0917  the row of the script, in its order
+    now: int,
+    name: bytes,
+    token: int,
+    url: bytes,
+    host: bytes,
+    made: int,
+    key_id: bytes,
+    body: bytes,
+    task: Any,
+    secrets: Any,
+) -> Parcel:
+    task_id = name.decode()
+    return Parcel(
+        task_id=task_id,
+        token=token,
+        url=url.decode(),
+        host=host.decode(),
+        made=made,
+        key_id=key_id.decode(),
+        taken_ms=now,
+        body=body,
+        secrets=Secrets.read(secrets),
+        task=TaskRecord.read(task_id, _pairs(task)),
+    )
+
+
+def prepare(task_id: str, body: bytes, key_id: str, secret: str) -> Call[tuple[bytes, Secrets] | None]:
+    """Keeps the body and, if the key has none, the secret. What counts, which may be another's; None: it is gone."""
+
+    def read(reply: list[Any]) -> tuple[bytes, Secrets] | None:
+        if not reply:
+            return None
+        kept, secrets = reply[0], Secrets.read(reply[1])
+        assert secrets is not None
+        return kept, secrets
+
+    return Call(script("webhook_prepare"), (task_id, body, key_id, secret), read)
+
+
+def renew(held: Iterable[tuple[str, int]]) -> Call[bool]:
+    """Keeps the leases of these deliveries, each with its token."""
+    args: list[Argument] = [_ms(LEASE)]
+    for task_id, token in held:
+        args += (task_id, token)
+    return Call(script("webhook_renew"), args, bool)
+
+
+def report(
+    task_id: str, token: int, attempt: Mapping[str, Any], to: DeliveryState, delay: timedelta = timedelta()
+) -> Call[bool]:
+    """Notes what came of an attempt. `pending`: the next one is due after `delay`. False: it is another's by now."""
+    return Call(script("webhook_report"), (task_id, token, orjson.dumps(attempt), to.value, _ms(delay)), bool)
+
+
+# -- for people ----------------------------------------------------------------------------------------------------------
+
+
+def resend(task_id: str) -> Call[DeliveryState | None]:
+    """Begins another round, unless one is under way. The state until now; None: the task has no webhook."""
+    return Call(script("webhook_resend"), (task_id,), lambda reply: DeliveryState(reply[0].decode()) if reply else None)
+
+
+@dataclass(frozen=True, slots=True)
+class NoTask:
+    """There is no such task."""
+
+
+def read(task_id: str) -> Call[Delivery | NoTask | None]:
+    """The delivery of a task's webhook, with its attempts. None: the task has no webhook."""
+
+    def found(reply: list[Any]) -> Delivery | NoTask | None:
+        if not reply:
+            return NoTask()
+        return _delivery(reply) if len(reply) > 1 else None
+
+    return Call(script("webhook_read"), (task_id,), found)
+
+
+def deliveries(state: DeliveryState | None, project: str | None, offset: int, limit: int) -> Call[DeliveryPage]:
+    """One page of the deliveries of a project's tasks, or of all, those that ended last first."""
+
+    def found(reply: list[Any]) -> DeliveryPage:
+        total, rows = reply
+        return DeliveryPage(total, tuple(map(_delivery, rows)))
+
+    return Call(script("webhook_list"), (state or "*", project or "", offset, limit), found)
+
+
+def _delivery(row: list[Any]) -> Delivery:
+    task_id, task, webhook, attempts = row
+    project, kind, task_state = ((value or b"").decode() for value in task)
+    state, url, ended, made, due = webhook
+    return Delivery(
+        task_id=task_id.decode(),
+        project=project,
+        task_type=kind,
+        task_state=task_state,
+        state=DeliveryState(state.decode()),
+        url=url.decode(),
+        ended_ms=int(ended),
+        made=int(made),
+        due_ms=int(due) if due and state == b"pending" else None,
+        attempts=tuple(map(orjson.loads, attempts)),
+    )
+
+
+def secrets(key_id: str, offered: str) -> Call[tuple[int, Secrets]]:
+    """The time, and what this key's webhooks are signed with: `offered` if there is nothing yet."""
+    return Call(script("webhook_secret"), (key_id, offered, ""), _secrets)
+
+
+def rotate(key_id: str, offered: str, overlap: timedelta) -> Call[tuple[int, Secrets]]:
+    """Signs with `offered` from now on, and for the time of `overlap` with the present secret as well."""
+    return Call(script("webhook_secret"), (key_id, offered, _ms(overlap)), _secrets)
+
+
+def _secrets(reply: list[Any]) -> tuple[int, Secrets]:
+    found = Secrets.read(reply[1])
+    assert found is not None
+    return reply[0], found
