@@ -3,20 +3,40 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from genfleet.contract.limits import Reason, Refused
 from genfleet.contract.task_types import DEFAULT_PRIORITY, TASK_TYPES
-from genfleet.store.records import NewTask, TaskRecord
+from genfleet.store.records import Moment, NewTask, TaskRecord
+from genfleet.store.scripts import AHEAD_MOST
 from genfleet_service import replies
 from genfleet_service.bodies import explained, json_object
 from genfleet_service.webhooks.rules import CallbackRules
 
 _UNKNOWN_LOOKED_AT, _NAME_LOOKED_AT = 10, 40
 """Unknown keys, and characters of one, that are compared with the known ones: nobody is to buy our time with keys."""
+
+
+_AHEAD_MOST_S = round(AHEAD_MOST.total_seconds())
+
+
+def _written(moment: object) -> object:
+    if not isinstance(moment, str):
+        raise ValueError("Must be a time in ISO 8601, such as 2026-01-31T10:00:00Z")  # noqa: TRY004  what pydantic tells
+    return moment
+
+
+def _zoned(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Time = Annotated[datetime, BeforeValidator(_written), AfterValidator(_zoned), Field(strict=False)]
+"""ISO 8601; a time without a zone is UTC."""
 
 
 class Submission(BaseModel):
@@ -30,13 +50,22 @@ class Submission(BaseModel):
     priority: Annotated[int, Field(ge=1, le=3)] = DEFAULT_PRIORITY
     callback_url: Annotated[str, Field(max_length=2_000)] | None = None
     metadata: dict[str, Any] | None = None
+    delay_seconds: Annotated[float, Field(ge=0, le=_AHEAD_MOST_S)] | None = None
+    """It gets in line so much later."""
+    run_at: Time | None = None
+    """It gets in line then."""
+    deadline_seconds: Annotated[float, Field(gt=0, le=_AHEAD_MOST_S)] | None = None
+    """If it has not started so much later, it has failed."""
+    deadline: Time | None = None
+    """If it has not started by then, it has failed."""
 
 
 def read_submission(body: bytes, *, key_id: str, callbacks: CallbackRules) -> tuple[NewTask, list[str]]:
     """A new task, ready to store, and what may be misspelt in it. Raises Refusal."""
     sent = json_object(body)
     submission, faults = _envelope(sent)
-    faults |= _type_faults(sent) | _callback_faults(sent, callbacks) | _data_faults(sent)
+    faults |= _type_faults(sent) | _callback_faults(sent, callbacks)
+    faults |= _data_faults(sent) | _timing_faults(sent)
     if submission is None or faults:
         raise replies.invalid(faults)
     task = NewTask(
@@ -49,10 +78,25 @@ def read_submission(body: bytes, *, key_id: str, callbacks: CallbackRules) -> tu
         metadata=_encoded("metadata", submission.metadata or {}),
         callback_url=submission.callback_url or "",
         key_id=key_id,
+        run_at=_moment(submission.run_at, submission.delay_seconds),
+        deadline=_moment(submission.deadline, submission.deadline_seconds),
     )
     return task, _misspelt(sent, Submission) + _misspelt(
         submission.task_data, TASK_TYPES[submission.task_type].data, above="task_data."
     )
+
+
+def _moment(at: datetime | None, seconds: float | None) -> Moment | None:
+    return timedelta(seconds=seconds) if seconds is not None else at
+
+
+def untimely(task: NewTask, refused: Refused) -> replies.Refusal:
+    """TS-146: its times cannot be kept, by the clock of Redis, which alone knows how late it is."""
+    days = AHEAD_MOST.days
+    if refused.reason is Reason.RUN_AT:
+        return replies.invalid({"run_at": f"Must be at most {days} days ahead"})
+    field = "deadline_seconds" if isinstance(task.deadline, timedelta) else "deadline"
+    return replies.invalid({field: f"Must be in the future, after the task may run, and at most {days} days ahead"})
 
 
 def _misspelt(sent: dict[str, Any], model: type[BaseModel], above: str = "") -> list[str]:
@@ -117,6 +161,12 @@ def _callback_faults(sent: dict[str, Any], callbacks: CallbackRules) -> dict[str
     url = sent.get("callback_url")
     fault = callbacks.fault(url) if isinstance(url, str) else None
     return {"callback_url": f"Callback URL {fault}"} if fault else {}
+
+
+def _timing_faults(sent: dict[str, Any]) -> dict[str, str]:
+    pairs = (("delay_seconds", "run_at"), ("deadline_seconds", "deadline"))
+    both = [pair for pair in pairs if all(sent.get(name) is not None for name in pair)]
+    return {name: f"Give {' or '.join(pair)}, not both" for pair in both for name in pair}
 
 
 def _data_faults(sent: dict[str, Any]) -> dict[str, str]:

@@ -106,6 +106,7 @@ class FullTask(StatusBody):
     callback_url: str | None
     updated_at: Moment
     traceback: str | None
+    deadline: str | None
     retry_of: str | None
     key_id: str | None
 
@@ -211,6 +212,7 @@ def full(task: TaskRecord) -> FullTask:
         "callback_url": task.callback_url,
         "updated_at": timestamp(task.updated_ms),
         "traceback": task.traceback,
+        "deadline": _maybe(task.deadline_ms),
         "retry_of": task.retry_of,
         "key_id": task.key_id,
     }

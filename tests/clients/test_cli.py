@@ -322,7 +322,7 @@ def test_queues_for_scripts_are_the_answer_of_the_api(api: httpx.Client, store: 
     rows = genfleet(api, "queues", "--json").json["queues"]
 
     assert [(row["queue"], row["waiting"]) for row in rows if row["waiting"]] == [("gpu_heavy", 1)]
-    assert set(rows[0]) >= {"queue", "waiting", "running", "retrying", "workers", "fleet"}
+    assert set(rows[0]) >= {"queue", "waiting", "running", "scheduled", "workers", "fleet"}
 
 
 def test_a_queue_is_paused_and_resumed(api: httpx.Client) -> None:

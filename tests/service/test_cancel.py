@@ -116,7 +116,7 @@ def test_a_task_that_waits_for_another_attempt_never_wakes_up(
     assert store.run(steps.retry_later(task_id, 1, timedelta(0), "no connection"))
     messages = in_line(redis_server)
     assert api.delete(f"/api/v1/tasks/{task_id}").json()["previous_state"] == "queued"
-    assert [row["retrying"] for row in api.get("/api/v1/queues").json()["queues"]] == [0, 0, 0, 0]
+    assert [row["scheduled"] for row in api.get("/api/v1/queues").json()["queues"]] == [0, 0, 0, 0]
     assert store.run(steps.promote(QUEUES)) == 0
     assert in_line(redis_server) == messages
     assert look(api, task_id)["status"] == "cancelled"

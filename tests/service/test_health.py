@@ -189,7 +189,7 @@ def test_queues_in_detail(api: httpx.Client, store: SyncStore) -> None:
     assert rows["gpu_medium"] == {
         "waiting": 1,
         "running": 1,
-        "retrying": 0,
+        "scheduled": 0,
         "mean_run_seconds": None,
         "workers": 1,
         "paused": None,

@@ -130,7 +130,7 @@ def test_errors_are_documented(document: dict[str, Any], method: str, path: str,
 
 
 def test_the_body_of_a_submission_is_described(document: dict[str, Any]) -> None:
-    """TS-009, TS-010, TS-017: six fields, three of them required, and the eight types by name."""
+    """TS-009, TS-010, TS-017: the documented six fields and ours, three of them required, and the eight types by name."""
     body = operations(document)["post", "/api/v1/tasks/submit"]["requestBody"]
     assert body["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Submission"}
     schema = document["components"]["schemas"]["Submission"]
@@ -141,6 +141,10 @@ def test_the_body_of_a_submission_is_described(document: dict[str, Any]) -> None
         "priority",
         "callback_url",
         "metadata",
+        "delay_seconds",
+        "run_at",
+        "deadline_seconds",
+        "deadline",
     ]
     assert schema["required"] == ["project_id", "task_type", "task_data"]
     assert len(schema["properties"]["task_type"]["enum"]) == 8

@@ -88,6 +88,8 @@ def submit(
     priority: Annotated[int | None, typer.Option(help="1 high, 2 normal (if not given), 3 low.")] = None,
     callback_url: Annotated[str | None, typer.Option(help="Where to POST the outcome.")] = None,
     metadata: Annotated[str | None, typer.Option(help="JSON object (or @FILE), passed through.")] = None,
+    delay: Annotated[float | None, typer.Option(min=0, help="Run it so many seconds later.")] = None,
+    deadline: Annotated[float | None, typer.Option(help="Fail if it has not started in so many seconds.")] = None,
     wait: Wait = False,
     timeout: Timeout = None,
     json_: AsJson = False,
@@ -102,6 +104,8 @@ def submit(
         "priority": priority,
         "callback_url": callback_url,
         "metadata": _document(metadata, "--metadata") if metadata is not None else None,
+        "delay_seconds": delay,
+        "deadline_seconds": deadline,
     }
     body = _document(f"@{file}", "--file") if file else {"project_id": "default", "task_data": {}}
     body |= {name: value for name, value in given.items() if value is not None}

@@ -18,7 +18,7 @@ COLOURS = {
     "failed": "red",
     "cancelled": "magenta",
 }
-AT_WORK = ("waiting", "running", "retrying")
+AT_WORK = ("waiting", "running", "scheduled")
 WORKERS = ("wanted", "starting", "ready", "draining")
 
 
@@ -109,7 +109,7 @@ def queues(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
             Text(row["queue"], style="bold" if row["waiting"] or row["running"] else ""),
             _count(row["waiting"], "yellow"),
             _count(row["running"], "cyan"),
-            _count(row["retrying"], "red"),
+            _count(row["scheduled"], "red"),
             Text(f"{oldest} s" if oldest is not None else ""),
             _workers(row),
             Text(row["fleet"]["reason"]) if row["fleet"] else Text("no controller", style="dim"),

@@ -13,7 +13,8 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "task": "task:{}",  # hash: the record of one task, by id
         "events": "events:{}",  # stream: what happened to one task, by id, capped
         "waiting": "waiting:{}",  # zset, by queue: ids a worker may claim; score: see `store/lua/prelude.lua`
-        "scheduled": "scheduled:{}",  # zset, by queue: ids that wait for their next attempt; score: when, ms
+        "scheduled": "scheduled:{}",  # zset, by queue: ids that wait for their time, or their next attempt; score: when, ms
+        "deadlines": "deadlines",  # zset: ids that end if they have not started by then; score: when, ms
         "leases": "leases:{}",  # zset, by queue: ids that a worker holds; score: when the lease runs out, ms
         "index": "index:{}:{}:{}",  # zset, by state or *, type or *, project: ids; score: created, ms
         "expiry": "expiry",  # zset: ids of finished tasks; score: when the record may go, ms

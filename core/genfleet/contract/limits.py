@@ -70,6 +70,10 @@ class Reason(StrEnum):
     QUEUE = "queue"
     REUSED = "reused"
     """Its Idempotency-Key came before, with another request."""
+    RUN_AT = "run_at"
+    """It is to run too far ahead."""
+    DEADLINE = "deadline"
+    """Its deadline has passed, comes before it may run, or is too far ahead."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ class State(StrEnum):
     """Where a task is in its life (TS-025). Clients stop polling on the three final ones; no state may be added (TS-160)."""
 
     QUEUED = "queued"
-    """Waiting for a worker, or for the time of its next attempt."""
+    """Waiting for a worker, for its time, or for the time of its next attempt."""
     PROCESSING = "processing"
     """A worker holds its lease."""
     COMPLETED = "completed"
@@ -18,7 +18,8 @@ class State(StrEnum):
 
 
 MOVES: dict[State, frozenset[State]] = {
-    State.QUEUED: frozenset({State.PROCESSING, State.CANCELLED}),
+    # Failed without having run: its deadline passed first.
+    State.QUEUED: frozenset({State.PROCESSING, State.FAILED, State.CANCELLED}),
     # Back to queued: an automatic retry, a lost worker, or a worker that hands its work back when it has to stop.
     State.PROCESSING: frozenset({State.QUEUED, State.COMPLETED, State.FAILED, State.CANCELLED}),
 }

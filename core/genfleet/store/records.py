@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import orjson
 
 from genfleet.contract.limits import Left
 from genfleet.contract.states import State
+
+Moment = datetime | timedelta
+"""When: at a time, or so long from now by the clock of Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,10 @@ class NewTask:
     """Id of the task that this one repeats."""
     key_id: str = ""
     """The API key that submits it. Empty: a foreign producer's message."""
+    run_at: Moment | None = None
+    """It gets in line then, and not before. None, or a time that has passed: at once."""
+    deadline: Moment | None = None
+    """If it has not started by then, it has failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,9 @@ class TaskRecord:
     retries: int
     """Automatic retries made so far."""
     due_ms: int | None
-    """When the next attempt gets in line, while it waits for that."""
+    """When it gets in line, while it waits for its time or for its next attempt."""
+    deadline_ms: int | None
+    """By when it has to have started, or it has failed."""
     progress: float | None
     step: str | None
     result: dict[str, Any] | None
@@ -144,6 +154,7 @@ class TaskRecord:
             finished_ms=number("finished"),
             retries=number("retries") or 0,
             due_ms=number("due"),
+            deadline_ms=number("deadline"),
             progress=float(progress) if progress is not None else None,
             step=text("step"),
             result=document("result"),

@@ -33,6 +33,8 @@ CHORE_LIMIT = 500
 """How many tasks one chore takes on at a time, so that no script holds up Redis for long."""
 DEAD_LETTERS_KEPT = 10_000
 """Messages and records kept that could not be judged."""
+AHEAD_MOST = timedelta(days=30)
+"""How far ahead a task may be delayed, or its deadline be: a task that waits is kept all the while."""
 SHOWN_IN_LISTS = 16 * 1024
 """Largest document, in bytes, that a list shows: 100 tasks of 1 MiB each would hold up everyone."""
 WEBHOOK_ATTEMPTS_KEPT = 20
@@ -79,6 +81,7 @@ def _constants() -> str:
         "OUTCOMES_KEPT_S": round(OUTCOMES_KEPT.total_seconds()),
         "CHORE_LIMIT": CHORE_LIMIT,
         "DEAD_LETTERS_KEPT": DEAD_LETTERS_KEPT,
+        "AHEAD_MOST_MS": round(AHEAD_MOST.total_seconds() * 1000),
         "SHOWN_IN_LISTS": SHOWN_IN_LISTS,
         "WEBHOOK_ATTEMPTS_KEPT": WEBHOOK_ATTEMPTS_KEPT,
         "LIST_SEARCHED": LIST_SEARCHED,

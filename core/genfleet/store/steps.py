@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -85,6 +85,8 @@ def submit_within(
         "metadata": task.metadata,
         "retry_of": task.retry_of,
         "key": task.key_id,
+        "run_at": _moment(task.run_at),
+        "deadline": _moment(task.deadline),
         "per_minute": limits.submissions.per_minute,
         "saved_ms": limits.submissions.saved_s * 1000,
         "project_tasks": limits.project_tasks,
@@ -93,6 +95,17 @@ def submit_within(
         "fingerprint": once.fingerprint if once else "",
     }
     return Call(script("submit"), tuple(chain.from_iterable(args.items())), _submitted)
+
+
+def _moment(moment: records.Moment | None) -> str:
+    """As `lua/submit.lua` reads it: a length of time is counted from its own `now`."""
+    match moment:
+        case None:
+            return ""
+        case timedelta():
+            return f"+{_ms(moment)}"
+        case datetime():
+            return str(round(moment.timestamp() * 1000))
 
 
 def _submitted(reply: list[Any]) -> records.Submitted | Refused:
@@ -249,8 +262,13 @@ def take_upkeep(who: str, period: timedelta) -> Call[bool]:
 
 
 def promote(queues: Sequence[str]) -> Call[int]:
-    """Puts retries whose time has come in line. How many."""
+    """Puts delayed tasks and retries whose time has come in line. How many."""
     return Call(script("promote"), tuple(queues), int)
+
+
+def end_overdue() -> Call[int]:
+    """Ends tasks that have not started by their deadline. How many."""
+    return Call(script("end_overdue"), (), int)
 
 
 def reap(queues: Sequence[str]) -> Call[int]:

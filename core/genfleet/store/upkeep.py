@@ -1,4 +1,4 @@
-"""The chores that keep the promises: late retries, lost workers, lost messages, old records. Any program that is up does them.
+"""The chores that keep the promises: delays, late retries, deadlines, lost workers, lost messages, old records. Any program that is up does them.
 
 Every program tries once a period; Redis lets one of them do it. So it matters little which programs are up, and a
 thousand workers cost what one costs.
@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 PERIOD = timedelta(seconds=1)
 CHORES = {
     "promoted": steps.promote(QUEUES),
+    "overdue": steps.end_overdue(),
     "reaped": steps.reap(QUEUES),
     "recovered": steps.recover(QUEUES),
     "expired": steps.expire(),

@@ -32,12 +32,12 @@ class Fleet(TypedDict):
 
 
 class Queue(TypedDict):
-    """What waits and runs. `fleet` is null where no controller looks after the queue."""
+    """What waits and runs; `scheduled` are delayed tasks and retries that wait for their time. `fleet` is null where no controller looks after the queue."""
 
     queue: str
     waiting: int
     running: int
-    retrying: int
+    scheduled: int
     oldest_wait_seconds: int | None
     mean_run_seconds: float | None
     workers: int
@@ -98,7 +98,7 @@ def _queue(seen: QueueSeen) -> Queue:
         "queue": seen.queue,
         "waiting": seen.waiting,
         "running": seen.running,
-        "retrying": seen.scheduled,
+        "scheduled": seen.scheduled,
         "oldest_wait_seconds": seen.oldest_wait_ms // 1000 if seen.oldest_wait_ms is not None else None,
         "mean_run_seconds": round(seen.service_ms / 1000, 1) if seen.service_ms is not None else None,
         "workers": len(seen.workers),

@@ -7,13 +7,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
+from genfleet.contract.limits import NO_LIMITS, Refused
 from genfleet.contract.states import State
 from genfleet.store import steps
 from genfleet.store.records import TaskRecord
 from genfleet_service import openapi, replies, views
 from genfleet_service.context import CallerDep, Service, ServiceDep, caller_of, service_of
 from genfleet_service.replies import json_reply
-from genfleet_service.submissions import read_submission, repeat
+from genfleet_service.submissions import read_submission, repeat, untimely
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 
@@ -39,7 +40,10 @@ async def submit(request: Request) -> Response:
     service = service_of(request)
     body = await request.body()
     task, warnings = read_submission(body, key_id=caller_of(request).key_id, callbacks=service.settings.callbacks())
-    return json_reply(views.submitted(task, await service.store.run(steps.submit(task)), warnings))
+    answer = await service.store.run(steps.submit_within(NO_LIMITS, task))
+    if isinstance(answer, Refused):
+        raise untimely(task, answer)
+    return json_reply(views.submitted(task, answer, warnings))
 
 
 @router.get("/{task_id}/status", responses=openapi.answers(views.StatusBody, 404), openapi_extra=openapi.TASK_ID)

@@ -7,13 +7,7 @@ if task.state == 'cancelled' then return { 'cancelled', tonumber(read(id, 'finis
 if not MOVES[task.state] then return { task.state } end
 
 local now, was = clock(), task.state
-if was == 'queued' then
-  redis.call('ZREM', key.waiting(task.queue), id)
-  redis.call('ZREM', key.scheduled(task.queue), id)
-  local list = message_list(task)
-  -- Looking through a very long list would hold up everyone; whoever takes the message drops it.
-  if redis.call('LLEN', list) <= LIST_SEARCHED then redis.call('LREM', list, -1, celery_message(task, task.deliveries)) end
-end
+if was == 'queued' then leave_line(task) end
 local lease = redis.call('ZSCORE', key.leases(task.queue), id)
 finish(task, 'cancelled', now)
 -- The process of a running task still uses its place.

@@ -18,10 +18,15 @@ end
 if task.state ~= 'queued' or (token ~= '' and task.token ~= token) then return { 'drop', task.state } end
 -- The message is dropped, the task keeps its place; it gets another message when the pause ends.
 if is_paused(task.queue) then return { 'drop', 'paused' } end
--- Not in line: it waits for its next attempt, and this is an old message.
+local now, deadline = clock(), redis.call('ZSCORE', key.deadlines(), id)
+if deadline and tonumber(deadline) <= now then
+  end_overdue(task, now)
+  return { 'drop', task.state }
+end
+-- Not in line: it waits for its time or its next attempt, and this is an old message.
 if redis.call('ZREM', key.waiting(task.queue), id) == 0 then return { 'drop', 'scheduled' } end
 
-local now = clock()
+if deadline then redis.call('ZREM', key.deadlines(), id) end -- it has started: later attempts have all the time they need
 redis.call('ZADD', key.leases(task.queue), now + lease_ms, id)
 move(task, 'processing', now, 'started', now, 'worker', worker, 'claimed', nonce, 'progress', 0, 'step', 'starting')
 return granted()

@@ -115,6 +115,26 @@ local function finish(task, to, now, ...)
   wake_if_idle(task.queue)
 end
 
+-- A queued task waits no longer, and its message is gone as well.
+local function leave_line(task)
+  redis.call('ZREM', key.waiting(task.queue), task.id)
+  redis.call('ZREM', key.scheduled(task.queue), task.id)
+  redis.call('ZREM', key.deadlines(), task.id)
+  local list = message_list(task)
+  -- Looking through a very long list would hold up everyone; whoever takes the message drops it.
+  if redis.call('LLEN', list) <= LIST_SEARCHED then redis.call('LREM', list, -1, celery_message(task, task.deliveries)) end
+end
+
+-- A task that has not started by its deadline has failed: there is no other state for it (TS-160). 1: it ended now.
+local function end_overdue(task, now)
+  redis.call('ZREM', key.deadlines(), task.id)
+  if task.state ~= 'queued' then return 0 end
+  leave_line(task)
+  finish(task, 'failed', now, 'error', 'Its deadline passed before it could start')
+  count('overdue_tasks')
+  return 1
+end
+
 -- What the record says of an attempt that is over.
 local function clear_attempt(id) redis.call('HDEL', key.task(id), 'progress', 'step', 'started', 'worker') end
 

@@ -1,4 +1,4 @@
--- promote: retries whose time has come get in line. Says how many.
+-- promote: delayed tasks and retries whose time has come get in line. Says how many.
 local now, promoted = clock(), 0
 
 local function promote(id, queue)

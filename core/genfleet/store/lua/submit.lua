@@ -5,6 +5,12 @@
 local task = named_arguments()
 local id, project, kind, queue, priority = task.id, task.project, task.type, task.queue, task.priority
 local now = clock()
+-- A moment is given in ms since the epoch, or from now with a `+`; empty, there is none.
+local function moment(text)
+  if text == '' then return nil end
+  return text:sub(1, 1) == '+' and now + tonumber(text:sub(2)) or tonumber(text)
+end
+local due, deadline = moment(task.run_at), moment(task.deadline)
 local NOT_LOOKED_AT = { -1, 0, -1 }
 
 local known = read(id, 'state', 'created', 'queue')
@@ -27,6 +33,8 @@ local function refused(limit, wait_ms) return { 'refused', limit, wait_ms, { rat
 if reached(task.queue_length, redis.call('ZCARD', key.waiting(queue))) then return refused('queue', QUEUE_FULL_MS) end
 if not rate.passes then return refused('submissions', rate.more_in_ms) end
 if reached(task.project_tasks, in_progress) then return refused('project', room_in_ms(queue, in_progress)) end
+if due and due > now + AHEAD_MOST_MS then return refused('run_at', 0) end
+if deadline and (deadline <= math.max(now, due or 0) or deadline > now + AHEAD_MOST_MS) then return refused('deadline', 0) end
 spend(rate)
 
 redis.call('HSET', key.task(id), 'state', 'queued', 'project', project, 'type', kind, 'queue', queue,
@@ -37,10 +45,19 @@ place_in_index(id, project, kind, 'queued', now)
 place_in_index(id, project, kind, '*', now)
 count('total_tasks')
 
-redis.call('ZADD', key.waiting(queue), turn(priority, instant()), id)
-redis.call('LPUSH', broker_list(queue, priority),
-  message(id, kind, broker(queue), priority, 1, id .. '.1'))
-redis.call('PUBLISH', key.wake(), queue)
+if deadline then
+  redis.call('HSET', key.task(id), 'deadline', deadline)
+  redis.call('ZADD', key.deadlines(), deadline, id)
+end
+if due and due > now then
+  -- `promote` puts it in line, as it does with a retry. No worker is woken before that.
+  redis.call('HSET', key.task(id), 'due', due)
+  redis.call('ZADD', key.scheduled(queue), due, id)
+else
+  redis.call('ZADD', key.waiting(queue), turn(priority, instant()), id)
+  redis.call('LPUSH', broker_list(queue, priority), message(id, kind, broker(queue), priority, 1, id .. '.1'))
+  redis.call('PUBLISH', key.wake(), queue)
+end
 
 local place = position(id, queue)
 if once then
