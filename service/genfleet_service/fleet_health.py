@@ -36,7 +36,7 @@ class Counts(TypedDict):
 
 
 class Metrics(Counts):
-    """The documented nine (TS-063, TS-064)."""
+    """Counters since the store was made, and rates in percent (TS-063, TS-064)."""
 
     retried_tasks: int
     cancelled_tasks: int
@@ -44,14 +44,14 @@ class Metrics(Counts):
 
 
 class MetricsBody(TypedDict):
-    """TS-063."""
+    """Lasting numbers of all tasks (TS-063)."""
 
     metrics: Metrics
     timestamp: Moment
 
 
 class Alert(TypedDict):
-    """TS-073. `task_id` only where the alert is about one task."""
+    """Something to look at (TS-073). `task_id` only where the alert is about one task."""
 
     severity: Annotated[str, Field(json_schema_extra={"enum": ["warning", "critical"]})]
     message: str
@@ -61,7 +61,7 @@ class Alert(TypedDict):
 
 
 class QueueHealthBody(TypedDict):
-    """TS-070 to TS-074."""
+    """Whether the queues are well, and what to look at if not (TS-070 to TS-074)."""
 
     status: Annotated[str, Field(json_schema_extra={"enum": ["healthy", "warning", "critical"]})]
     metrics: Counts

@@ -5,6 +5,7 @@ The document is kept in `docs/openapi.json`; the types of both clients are made 
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -123,6 +124,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         components["securitySchemes"] = {"ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"}}
         document["security"] = [{"ApiKey": []}]
         _leave_out_422(document)
+        _speak_to_users(document)
         _show_examples(document)
         app.openapi_schema = document
     return app.openapi_schema
@@ -135,6 +137,16 @@ def _leave_out_422(document: dict[str, Any]) -> None:
             del operation["responses"]["422"]
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
+
+
+_ROWS = re.compile(r" ?\((?:[A-Z]{2}-\d{3}(?:, | to )?)+\)")
+"""Rows of the requirements, as our docstrings name them. They say nothing to those who call the API."""
+
+
+def _speak_to_users(document: dict[str, Any]) -> None:
+    for said in (*_operations(document), *document["components"]["schemas"].values()):
+        if "description" in said:
+            said["description"] = _ROWS.sub("", said["description"])
 
 
 def _show_examples(document: dict[str, Any]) -> None:

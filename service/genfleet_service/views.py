@@ -33,7 +33,7 @@ def _maybe(ms: int | None) -> str | None:
 
 
 class SubmittedBody(TypedDict):
-    """TS-014. `warnings` only where there are any."""
+    """The answer to a submission (TS-014). `warnings` only where there are any."""
 
     task_id: str
     status: StateWord
@@ -45,7 +45,7 @@ class SubmittedBody(TypedDict):
 
 
 class StatusBody(TypedDict):
-    """TS-021: the ten documented keys in every state (TS-022), then ours."""
+    """State and progress of a task: the same keys in every state, null until they apply (TS-021, TS-022)."""
 
     task_id: str
     project_id: str
@@ -66,7 +66,7 @@ class StatusBody(TypedDict):
 
 
 class ListedTask(TypedDict):
-    """TS-032, and the two fields of TS-033. A document above 16 KiB is null; `omitted` then tells its size in bytes."""
+    """A task in a list (TS-032, TS-033). A document above 16 KiB is null; `omitted` then tells its size in bytes."""
 
     task_id: str
     project_id: str
@@ -82,7 +82,7 @@ class ListedTask(TypedDict):
 
 
 class Pagination(TypedDict):
-    """TS-034."""
+    """Where a page is. `total` counts after filters (TS-034)."""
 
     page: int
     limit: int
@@ -91,7 +91,7 @@ class Pagination(TypedDict):
 
 
 class TaskList(TypedDict):
-    """TS-032."""
+    """A page of a project's tasks, newest first (TS-032)."""
 
     tasks: list[ListedTask]
     pagination: Pagination
@@ -126,7 +126,7 @@ class PausedQueue(TypedDict):
 
 
 class CancelledBody(TypedDict):
-    """TS-041, TS-042."""
+    """The answer to a cancellation (TS-041, TS-042)."""
 
     task_id: str
     status: StateWord
@@ -136,7 +136,7 @@ class CancelledBody(TypedDict):
 
 
 class RetriedBody(TypedDict):
-    """TS-053."""
+    """The answer to a retry: the task has a new id (TS-053)."""
 
     new_task_id: str
     original_task_id: str
@@ -145,7 +145,7 @@ class RetriedBody(TypedDict):
 
 
 class ErrorBody(TypedDict):
-    """The common shape of errors (2.16)."""
+    """The common shape of errors. `details` has a sentence for each wrong field, under its dotted path."""
 
     error: str
     message: str

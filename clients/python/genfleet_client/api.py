@@ -1,129 +1,301 @@
-"""The API as Python calls. Answers are the documented bodies; a refusal is an `ApiError`."""
+"""The API as Python calls: `Client`, and `AsyncClient` with the same methods. Answers are the documented bodies.
+
+    with Client() as client:                       # address and key from the environment, or from a local installation
+        task = client.submit("my_project", "generate_image", {"prompt": "a red fox"})
+        print(client.wait(task["task_id"])["result"])
+
+Both do no more than the I/O; what is said, and how often, is in `calls.py` and `talks.py`.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Iterator
-from types import TracebackType
-from typing import Any, Self
-from urllib.parse import quote
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, ExitStack, suppress
+from functools import wraps
+from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
 
 import httpx
 
+from genfleet_client import calls
+from genfleet_client.bodies import ListedTask, StatusBody
+from genfleet_client.calls import Call
 from genfleet_client.connection import Connection
+from genfleet_client.errors import completed
+from genfleet_client.retries import Answer, Lost, Retries
+from genfleet_client.sse import Event
+from genfleet_client.talks import (
+    IDLE_S,
+    Found,
+    Line,
+    Open,
+    Opened,
+    Pause,
+    Send,
+    Step,
+    Talk,
+    Talks,
+    found,
+)
+from genfleet_client.talks import LONGEST_LOOK_S as POLL_S
 
-FINAL = frozenset({"completed", "failed", "cancelled"})
+P = ParamSpec("P")
+T = TypeVar("T")
 TIMEOUT_S = 60.0
 """For one request (TS-161)."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 2.0
-"""Between two looks at a task: short at first, and 2 s at the most (TS-153)."""
+STREAM_TIMEOUT = httpx.Timeout(TIMEOUT_S, read=IDLE_S)
 
 
-class ApiError(Exception):
-    """The service refused, or could not be reached, or is none of ours (then `status` is 0)."""
+class _Now(Generic[P, T]):
+    """A call as a method of `Client`, with the signature and the words of its function."""
 
-    def __init__(self, status: int, body: dict[str, Any]) -> None:
-        super().__init__(body.get("message") or body.get("detail") or f"HTTP {status}")
-        self.status = status
-        self.body = body
+    def __init__(self, make: Callable[P, Call[T]]) -> None:
+        self._make, self.__doc__ = make, make.__doc__
+
+    def __get__(self, client: Client | None, _owner: type | None = None) -> Callable[P, T]:
+        @wraps(self._make)
+        def method(*args: P.args, **kwargs: P.kwargs) -> T:
+            assert client is not None, "call it on a client"
+            return client.run(self._make(*args, **kwargs))
+
+        return method
+
+
+class _Later(Generic[P, T]):
+    """A call as a method of `AsyncClient`."""
+
+    def __init__(self, make: Callable[P, Call[T]]) -> None:
+        self._make, self.__doc__ = make, make.__doc__
+
+    def __get__(self, client: AsyncClient | None, _owner: type | None = None) -> Callable[P, Coroutine[Any, Any, T]]:
+        @wraps(self._make)
+        def method(*args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, T]:
+            assert client is not None, "call it on a client"
+            return client.run(self._make(*args, **kwargs))
+
+        return method
 
 
 class Client:
-    """A connection to the service. Use it as a context manager."""
+    """A connection to the service. Use it as a context manager. Threads may share one.
 
-    def __init__(self, connection: Connection) -> None:
-        self._url = connection.url
-        self._http = httpx.Client(
-            base_url=connection.url,
-            headers={"X-API-Key": connection.api_key} if connection.api_key else {},
-            timeout=TIMEOUT_S,
-        )
+    Without `url` and `api_key` both come from the environment (`GENFLEET_URL`, `GENFLEET_API_KEY`, and the documents'
+    names), else from a local installation. Raises ValueError for an address that cannot be one.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: float = TIMEOUT_S,
+        retries: Retries | None = None,
+    ) -> None:
+        connection = Connection.find(url, api_key)
+        self._talks = Talks(connection.url, retries or Retries())
+        self._http = httpx.Client(base_url=connection.url, headers=_headers(connection), timeout=timeout)
+
+    submit = _Now(calls.submit)
+    submit_body = _Now(calls.submit_body)
+    status = _Now(calls.status)
+    task = _Now(calls.task)
+    cancel = _Now(calls.cancel)
+    retry = _Now(calls.retry)
+    project_tasks = _Now(calls.project_tasks)
+    health = _Now(calls.health)
+    metrics = _Now(calls.metrics)
+    queue_health = _Now(calls.queue_health)
+    queues = _Now(calls.queues)
+    pause = _Now(calls.pause)
+    resume = _Now(calls.resume)
+    workers = _Now(calls.workers)
+
+    def tasks(self, project_id: str, **filters: Any) -> Iterator[ListedTask]:
+        """All tasks of a project, newest first, with the filters of `project_tasks`: pages are asked for as needed."""
+        return self._each(self._talks.pages(project_id, **filters))
+
+    def events(self, task_id: str, last_event_id: str | None = None) -> Iterator[Event]:
+        """What happens to a task, until it has ended. A connection that is cut is made again where it was."""
+        return self._each(self._talks.events(task_id, last_event_id))
+
+    def follow(self, task_id: str, timeout: float | None = None, poll_interval: float = POLL_S) -> Iterator[StatusBody]:
+        """The status of a task whenever it changes, until it has ended: by its events, else by looking. Raises TaskTimeout."""
+        return self._each(self._talks.follow(task_id, timeout, poll_interval))
+
+    def wait(self, task_id: str, timeout: float | None = None, poll_interval: float = POLL_S) -> StatusBody:
+        """The status of a task that is completed. Raises TaskFailed, TaskCancelled, TaskTimeout."""
+        return completed(self._last(self._talks.follow(task_id, timeout, poll_interval)))
+
+    def run(self, call: Call[T]) -> T:
+        """Send one of `genfleet_client.calls`."""
+        return cast(T, self._last(found(self._talks.ask(call))))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._http.close()
+    def __exit__(self, *_error: object) -> None:
+        self.close()
 
-    def submit(self, body: dict[str, Any]) -> dict[str, Any]:
-        """Submit a task; `body` as documented."""
-        return self._call("POST", "/api/v1/tasks/submit", json=body)
+    def _each(self, talk: Talk[Any]) -> Iterator[Any]:
+        """What a talk finds on its way."""
+        told: Any = None
+        with ExitStack() as streams, suppress(StopIteration):
+            while True:
+                step = talk.send(told)
+                if isinstance(step, Found):
+                    yield step.value
+                told = self._do(step, streams)
 
-    def status(self, task_id: str) -> dict[str, Any]:
-        """State and progress of a task."""
-        return self._call("GET", f"/api/v1/tasks/{quote(task_id, safe='')}/status")
+    def _last(self, talk: Talk[Any]) -> Any:
+        *_, last = self._each(talk)
+        return last
 
-    def task(self, task_id: str) -> dict[str, Any]:
-        """Everything that is kept of a task."""
-        return self._call("GET", f"/api/v1/tasks/{quote(task_id, safe='')}")
-
-    def cancel(self, task_id: str) -> dict[str, Any]:
-        """Cancel a task that has not ended."""
-        return self._call("DELETE", f"/api/v1/tasks/{quote(task_id, safe='')}")
-
-    def retry(self, task_id: str) -> dict[str, Any]:
-        """Submit a failed task again, under a new id."""
-        return self._call("POST", f"/api/v1/tasks/{quote(task_id, safe='')}/retry")
-
-    def project_tasks(self, project_id: str, **filters: Any) -> dict[str, Any]:
-        """A page of a project's tasks, newest first."""
-        given = {name: value for name, value in filters.items() if value is not None}
-        return self._call("GET", f"/api/v1/projects/{quote(project_id, safe='')}/tasks", params=given)
-
-    def queues(self) -> list[dict[str, Any]]:
-        """What every queue and its fleet are doing."""
-        queues: list[dict[str, Any]] = self._call("GET", "/api/v1/queues")["queues"]
-        return queues
-
-    def pause(self, queue: str, reason: str = "") -> dict[str, Any]:
-        """Let nothing of a queue start any more."""
-        return self._call("POST", f"/api/v1/queues/{quote(queue, safe='')}/pause", json={"reason": reason})
-
-    def resume(self, queue: str) -> dict[str, Any]:
-        """Let a paused queue go on."""
-        return self._call("POST", f"/api/v1/queues/{quote(queue, safe='')}/resume")
-
-    def follow(self, task_id: str, timeout: float | None = None) -> Iterator[dict[str, Any]]:
-        """The status of a task, again and again, until it has ended. Raises TimeoutError."""
-        deadline = time.monotonic() + timeout if timeout is not None else None
-        pause = FIRST_PAUSE_S
-        while True:
-            status = self.status(task_id)
-            yield status
-            if status["status"] in FINAL:
-                return
-            left = deadline - time.monotonic() if deadline is not None else pause
-            if left <= 0:
-                raise TimeoutError(f"Task timeout after {timeout:g} seconds")
-            time.sleep(min(pause, left))
-            pause = min(pause * 1.3, LONGEST_PAUSE_S)
-
-    def _call(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+    def _do(self, step: Step, streams: ExitStack) -> Any:
+        """Do a step, and tell what came of it."""
         try:
-            response = self._http.request(method, path, **more)
+            match step:
+                case Send(call):
+                    return _answer(self._http.send(_request(self._http, call, self._http.timeout)))
+                case Open(call):
+                    streams.close()  # of the one before
+                    response = self._http.send(_request(self._http, call, STREAM_TIMEOUT), stream=True)
+                    streams.callback(response.close)
+                    if _is_stream(response):
+                        return Opened(response.iter_lines())
+                    response.read()
+                    return _answer(response)
+                case Line(stream):
+                    return next(stream.lines, None)
+                case Pause(seconds):
+                    time.sleep(seconds)
         except httpx.TransportError as error:
-            message = f"{self._url} cannot be reached ({error}); is the service up? `genfleet up` starts one here"
-            raise ApiError(0, {"error": "unreachable", "message": message}) from error
-        body = _object(response)
-        if body is None:
-            raise ApiError(0, {"error": "not_genfleet", "message": self._is_something_else(method, path, response)})
-        if not response.is_success:
-            raise ApiError(response.status_code, body)
-        return body
-
-    def _is_something_else(self, method: str, path: str, response: httpx.Response) -> str:
-        return (
-            f"{self._url} does not answer as genfleet does ({method} {path}: HTTP {response.status_code}, and no JSON "
-            "object); is GENFLEET_URL the address of the API?"
-        )
-
-
-def _object(response: httpx.Response) -> dict[str, Any] | None:
-    """The JSON object that was answered. None: it was something else."""
-    try:
-        body = response.json()
-    except ValueError:
+            return Lost(error)
         return None
-    return body if isinstance(body, dict) else None
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same methods, to be awaited or iterated with `async for`."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        api_key: str | None = None,
+        *,
+        timeout: float = TIMEOUT_S,
+        retries: Retries | None = None,
+    ) -> None:
+        connection = Connection.find(url, api_key)
+        self._talks = Talks(connection.url, retries or Retries())
+        self._http = httpx.AsyncClient(base_url=connection.url, headers=_headers(connection), timeout=timeout)
+
+    submit = _Later(calls.submit)
+    submit_body = _Later(calls.submit_body)
+    status = _Later(calls.status)
+    task = _Later(calls.task)
+    cancel = _Later(calls.cancel)
+    retry = _Later(calls.retry)
+    project_tasks = _Later(calls.project_tasks)
+    health = _Later(calls.health)
+    metrics = _Later(calls.metrics)
+    queue_health = _Later(calls.queue_health)
+    queues = _Later(calls.queues)
+    pause = _Later(calls.pause)
+    resume = _Later(calls.resume)
+    workers = _Later(calls.workers)
+
+    def tasks(self, project_id: str, **filters: Any) -> AsyncIterator[ListedTask]:
+        """As `Client.tasks`."""
+        return self._each(self._talks.pages(project_id, **filters))
+
+    def events(self, task_id: str, last_event_id: str | None = None) -> AsyncIterator[Event]:
+        """As `Client.events`."""
+        return self._each(self._talks.events(task_id, last_event_id))
+
+    def follow(
+        self, task_id: str, timeout: float | None = None, poll_interval: float = POLL_S
+    ) -> AsyncIterator[StatusBody]:
+        """As `Client.follow`."""
+        return self._each(self._talks.follow(task_id, timeout, poll_interval))
+
+    async def wait(
+        self,
+        task_id: str,
+        timeout: float | None = None,  # noqa: ASYNC109  the task goes on after it: nothing is cancelled
+        poll_interval: float = POLL_S,
+    ) -> StatusBody:
+        """As `Client.wait`."""
+        return completed(await self._last(self._talks.follow(task_id, timeout, poll_interval)))
+
+    async def run(self, call: Call[T]) -> T:
+        """Send one of `genfleet_client.calls`."""
+        return cast(T, await self._last(found(self._talks.ask(call))))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    async def _each(self, talk: Talk[Any]) -> AsyncIterator[Any]:
+        """What a talk finds on its way."""
+        told: Any = None
+        async with AsyncExitStack() as streams:
+            with suppress(StopIteration):
+                while True:
+                    step = talk.send(told)
+                    if isinstance(step, Found):
+                        yield step.value
+                    told = await self._do(step, streams)
+
+    async def _last(self, talk: Talk[Any]) -> Any:
+        *_, last = [each async for each in self._each(talk)]
+        return last
+
+    async def _do(self, step: Step, streams: AsyncExitStack) -> Any:
+        """Do a step, and tell what came of it."""
+        try:
+            match step:
+                case Send(call):
+                    return _answer(await self._http.send(_request(self._http, call, self._http.timeout)))
+                case Open(call):
+                    await streams.aclose()  # of the one before
+                    response = await self._http.send(_request(self._http, call, STREAM_TIMEOUT), stream=True)
+                    streams.push_async_callback(response.aclose)
+                    if _is_stream(response):
+                        return Opened(response.aiter_lines())
+                    await response.aread()
+                    return _answer(response)
+                case Line(stream):
+                    return await anext(stream.lines, None)
+                case Pause(seconds):
+                    await asyncio.sleep(seconds)
+        except httpx.TransportError as error:
+            return Lost(error)
+        return None
+
+
+def _headers(connection: Connection) -> dict[str, str]:
+    return {"X-API-Key": connection.api_key} if connection.api_key else {}
+
+
+def _request(http: httpx.Client | httpx.AsyncClient, call: Call[Any], timeout: httpx.Timeout) -> httpx.Request:
+    return http.build_request(
+        call.method, call.path, params=call.params, json=call.json, headers=call.headers, timeout=timeout
+    )
+
+
+def _answer(response: httpx.Response) -> Answer:
+    return Answer(response.status_code, response.headers, response.content)
+
+
+def _is_stream(response: httpx.Response) -> bool:
+    return response.is_success and response.headers.get("content-type", "").startswith("text/event-stream")

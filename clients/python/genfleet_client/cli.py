@@ -20,9 +20,10 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from genfleet_client import show
-from genfleet_client.api import ApiError, Client
-from genfleet_client.connection import Connection
+from genfleet_client import bodies, show
+from genfleet_client.api import Client
+from genfleet_client.errors import ApiError
+from genfleet_client.retries import Retries
 from genfleet_client.watch import watch
 
 app = typer.Typer(
@@ -38,6 +39,8 @@ app = typer.Typer(
 TASK_FAILED, WRONG, TASK_CANCELLED, UNAVAILABLE, REFUSED, NOT_FOUND, TOO_LONG, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
 _OF_STATUS = {401: REFUSED, 403: REFUSED, 404: NOT_FOUND}
 _OF_STATE = {"completed": 0, "failed": TASK_FAILED, "cancelled": TASK_CANCELLED}
+RETRIES = Retries(attempts=3, patience=2.0)
+"""Somebody looks on: a service that is away is told soon. Limits are waited for all the same."""
 REFRESH_S = 0.5
 """Between two pictures of a live view."""
 
@@ -54,14 +57,14 @@ out = Console()
 def _client() -> Iterator[Client]:
     """A client; refusals become a message and an exit status."""
     try:
-        connection = Connection.find()
+        client = Client(retries=RETRIES)
     except ValueError as error:
         raise _wrong(str(error)) from None
     try:
-        with Client(connection) as client:
+        with client:
             yield client
     except ApiError as error:
-        show.error(console, str(error), error.body.get("details") or {})
+        show.error(console, error.message, error.details)
         if error.status in (401, 403):
             console.print("  set GENFLEET_API_KEY, or run where `genfleet up` keeps its .genfleet folder")
         raise typer.Exit(UNAVAILABLE if _may_pass(error) else _OF_STATUS.get(error.status, WRONG)) from None
@@ -110,7 +113,7 @@ def submit(
     body = _document(f"@{file}", "--file") if file else {"project_id": "default", "task_data": {}}
     body |= {name: value for name, value in given.items() if value is not None}
     with _client() as client:
-        answer = client.submit(body)
+        answer = client.submit_body(body)
         for warning in answer.get("warnings", ()):
             console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
         if wait or timeout is not None:
@@ -198,9 +201,8 @@ def ls(
     json_: AsJson = False,
 ) -> None:
     """List a project's tasks, newest first."""
-    filters = {"status": status, "task_type": task_type, "since": since, "page": page, "limit": limit}
     with _client() as client:
-        answer = client.project_tasks(project, **filters)
+        answer = client.project_tasks(project, status=status, task_type=task_type, since=since, page=page, limit=limit)
     if json_:
         show.as_json(answer)
     else:
@@ -280,7 +282,7 @@ def resume(queue: Queue, json_: AsJson = False) -> None:
         out.print(f"{queue} goes on", highlight=False, markup=False)
 
 
-def _live(client: Client, rows: list[dict[str, Any]]) -> None:
+def _live(client: Client, rows: list[bodies.Queue]) -> None:
     """On a terminal one picture that moves, elsewhere a picture for each change."""
     try:
         if not out.is_terminal:
@@ -293,8 +295,8 @@ def _live(client: Client, rows: list[dict[str, Any]]) -> None:
         return
 
 
-def _in_turn(client: Client, rows: list[dict[str, Any]]) -> None:
-    shown: list[dict[str, Any]] = []
+def _in_turn(client: Client, rows: list[bodies.Queue]) -> None:
+    shown: list[bodies.Queue] = []
     while True:
         if rows != shown:
             out.print(show.queues(rows), "")

@@ -20,12 +20,12 @@ class Connection:
     api_key: str
 
     @classmethod
-    def find(cls) -> Connection:
-        """The environment first; then the `.genfleet` folder here, in a folder above, or in the home folder.
+    def find(cls, url: str | None = None, api_key: str | None = None) -> Connection:
+        """What is given; then the environment; then the `.genfleet` folder here, in a folder above, or in the home folder.
 
         The key of a local installation is for its own address: it is never sent to another one. Raises ValueError.
         """
-        local, url, key = _local(), _first(_URL_NAMES), _first(_KEY_NAMES)
+        local, url, key = _local(), url or _first(_URL_NAMES), api_key or _first(_KEY_NAMES)
         if url and not url.startswith(("http://", "https://")):
             raise ValueError(f"GENFLEET_URL: '{url}' must begin with http:// or https://, such as {DEFAULT_URL}")
         if not key and url in (None, local.get("url")):

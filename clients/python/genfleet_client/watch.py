@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from genfleet_client.api import FINAL, Client
+from genfleet_client.api import Client
+from genfleet_client.bodies import StatusBody
+from genfleet_client.sse import FINAL
 
 
-def watch(client: Client, task_id: str, timeout: float | None, console: Console) -> dict[str, Any]:
+def watch(client: Client, task_id: str, timeout: float | None, console: Console) -> StatusBody:
     """The last status. Raises TimeoutError."""
     return (_with_bar if console.is_terminal else _with_lines)(client, task_id, timeout, console)
 
 
-def _with_bar(client: Client, task_id: str, timeout: float | None, console: Console) -> dict[str, Any]:
+def _with_bar(client: Client, task_id: str, timeout: float | None, console: Console) -> StatusBody:
     columns = (
         SpinnerColumn(finished_text=" "),
         TextColumn("{task.description}", markup=False),
@@ -23,7 +23,6 @@ def _with_bar(client: Client, task_id: str, timeout: float | None, console: Cons
         TaskProgressColumn(),
         TimeElapsedColumn(),
     )
-    status: dict[str, Any] = {}
     with Progress(*columns, console=console, transient=True) as progress:
         bar = progress.add_task("queued", total=1.0)
         for status in client.follow(task_id, timeout):
@@ -31,8 +30,7 @@ def _with_bar(client: Client, task_id: str, timeout: float | None, console: Cons
     return status
 
 
-def _with_lines(client: Client, task_id: str, timeout: float | None, console: Console) -> dict[str, Any]:
-    status: dict[str, Any] = {}
+def _with_lines(client: Client, task_id: str, timeout: float | None, console: Console) -> StatusBody:
     shown = ""
     for status in client.follow(task_id, timeout):
         line = describe(status)
@@ -42,7 +40,7 @@ def _with_lines(client: Client, task_id: str, timeout: float | None, console: Co
     return status
 
 
-def describe(status: dict[str, Any]) -> str:
+def describe(status: StatusBody) -> str:
     """What a task is doing, in a few words."""
     if status["status"] == "queued" and status["next_attempt_at"]:
         return f"attempt {status['attempt']} of {status['max_attempts']} at {status['next_attempt_at']}"

@@ -20,13 +20,13 @@ router = APIRouter(tags=["health"])
 
 
 class AliveBody(TypedDict):
-    """TS-061."""
+    """The service is alive (TS-061)."""
 
     status: str
 
 
 class HealthBody(TypedDict):
-    """TS-057."""
+    """The service, and the load of the machines that run tasks (TS-057)."""
 
     status: str
     redis_status: str
@@ -37,7 +37,7 @@ class HealthBody(TypedDict):
 
 
 class UnhealthyBody(TypedDict):
-    """TS-060. What cannot be seen is null, not zero."""
+    """Redis cannot be reached (TS-060). What cannot be seen is null, not zero."""
 
     status: str
     redis_status: str

@@ -1,0 +1,384 @@
+"""The bodies of the API, as its OpenAPI document has them. Made by `make generate`: change the service, not this."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+
+class Alert(TypedDict):
+    """Something to look at. `task_id` only where the alert is about one task."""
+
+    severity: Literal["warning", "critical"]
+    message: str
+    metric: str
+    value: float
+    task_id: NotRequired[str]
+
+
+class AliveBody(TypedDict):
+    """The service is alive."""
+
+    status: str
+
+
+class AttemptBody(TypedDict):
+    """One attempt. `status_code` and `response`, its start, only where there was an answer."""
+
+    at: str
+    status_code: int | None
+    error: str | None
+    duration_ms: int | None
+    response: str | None
+
+
+class CancelledBody(TypedDict):
+    """The answer to a cancellation."""
+
+    task_id: str
+    status: State
+    message: str
+    previous_state: State
+    cancelled_at: str | None
+
+
+class Counts(TypedDict):
+    """The six numbers of queue health."""
+
+    total_tasks: int
+    completed_tasks: int
+    failed_tasks: int
+    success_rate: float
+    failure_rate: float
+    currently_running: int
+
+
+class DeliveryBody(TypedDict):
+    """The webhook of one task."""
+
+    webhook_id: str
+    task_id: str
+    project_id: str
+    task_type: str
+    task_status: str
+    callback_url: str
+    status: str
+    created_at: str
+    next_attempt_at: str | None
+    attempts: list[AttemptBody]
+
+
+class Pagination(TypedDict):
+    """Where a page is. `total` counts after filters."""
+
+    page: int
+    limit: int
+    total: int
+    total_pages: int
+
+
+class Deliveries(TypedDict):
+    """One page of them."""
+
+    deliveries: list[DeliveryBody]
+    pagination: Pagination
+
+
+DeliveryState = Literal["pending", "delivered", "failed"]
+"""How far the delivery of a webhook is. The task's own state never depends on it."""
+
+
+class ErrorBody(TypedDict):
+    """The common shape of errors. `details` has a sentence for each wrong field, under its dotted path."""
+
+    error: str
+    message: str
+    details: NotRequired[dict[str, str]]
+    detail: NotRequired[str]
+    retry_after: NotRequired[int]
+
+
+class Fleet(TypedDict):
+    """What the fleet controller last decided for a queue."""
+
+    wanted: int
+    starting: int
+    ready: int
+    draining: int
+    busy: int
+    minimum: int
+    maximum: int
+    reason: str
+    explanation: str
+
+
+class FullTask(TypedDict):
+    """Everything that is kept of a task."""
+
+    task_id: str
+    project_id: str
+    status: State
+    progress: float | None
+    current_step: str | None
+    result: dict[str, Any] | None
+    error: str | None
+    started_at: str | None
+    completed_at: str | None
+    processing_time: int | None
+    task_type: str
+    created_at: str
+    attempt: int
+    max_attempts: int
+    next_attempt_at: str | None
+    last_error: str | None
+    task_data: dict[str, Any]
+    metadata: dict[str, Any]
+    priority: int
+    callback_url: str | None
+    updated_at: str
+    traceback: str | None
+    deadline: str | None
+    retry_of: str | None
+    key_id: str | None
+
+
+class SystemLoad(TypedDict):
+    """Load of the machines that run tasks."""
+
+    cpu_percent: float
+    memory_percent: float
+    gpu_utilization: list[float]
+
+
+class HealthBody(TypedDict):
+    """The service, and the load of the machines that run tasks."""
+
+    status: str
+    redis_status: str
+    worker_count: int
+    queue_sizes: dict[str, int]
+    system_load: SystemLoad
+    uptime: int
+
+
+class ListedTask(TypedDict):
+    """A task in a list. A document above 16 KiB is null; `omitted` then tells its size in bytes."""
+
+    task_id: str
+    project_id: str
+    task_type: str
+    status: State
+    task_data: dict[str, Any] | None
+    result: dict[str, Any] | None
+    created_at: str
+    updated_at: str
+    completed_at: str | None
+    result_url: str | None
+    omitted: NotRequired[dict[str, int]]
+
+
+class Metrics(TypedDict):
+    """Counters since the store was made, and rates in percent."""
+
+    total_tasks: int
+    completed_tasks: int
+    failed_tasks: int
+    success_rate: float
+    failure_rate: float
+    currently_running: int
+    retried_tasks: int
+    cancelled_tasks: int
+    average_durations: dict[str, float]
+
+
+class MetricsBody(TypedDict):
+    """Lasting numbers of all tasks."""
+
+    metrics: Metrics
+    timestamp: str
+
+
+class PauseBody(TypedDict):
+    """Since when and why nothing of a queue starts."""
+
+    since: str
+    reason: str
+
+
+class PausedQueue(TypedDict):
+    """The answer to pausing or resuming a queue."""
+
+    queue: str
+    paused: PauseBody | None
+
+
+class Queue(TypedDict):
+    """What waits and runs; `scheduled` are delayed tasks and retries that wait for their time.
+
+    `fleet` is null where no controller looks after the queue.
+    """
+
+    queue: str
+    waiting: int
+    running: int
+    scheduled: int
+    oldest_wait_seconds: int | None
+    mean_run_seconds: float | None
+    workers: int
+    paused: PauseBody | None
+    fleet: Fleet | None
+
+
+class QueueHealthBody(TypedDict):
+    """Whether the queues are well, and what to look at if not."""
+
+    status: Literal["healthy", "warning", "critical"]
+    metrics: Counts
+    alerts: list[Alert]
+    timestamp: str
+
+
+class QueuesBody(TypedDict):
+    """Every queue that some task type is routed to."""
+
+    queues: list[Queue]
+
+
+class RetriedBody(TypedDict):
+    """The answer to a retry: the task has a new id."""
+
+    new_task_id: str
+    original_task_id: str
+    status: State
+    message: str
+
+
+class SecretBody(TypedDict):
+    """What the webhooks of a key are signed with."""
+
+    secret: str
+    created_at: str
+    previous_valid_until: str | None
+
+
+State = Literal["queued", "processing", "completed", "failed", "cancelled"]
+"""Where a task is in its life. Clients stop polling on the three final ones; no state may be added."""
+
+
+class StatusBody(TypedDict):
+    """State and progress of a task: the same keys in every state, null until they apply."""
+
+    task_id: str
+    project_id: str
+    status: State
+    progress: float | None
+    current_step: str | None
+    result: dict[str, Any] | None
+    error: str | None
+    started_at: str | None
+    completed_at: str | None
+    processing_time: int | None
+    task_type: str
+    created_at: str
+    attempt: int
+    max_attempts: int
+    next_attempt_at: str | None
+    last_error: str | None
+
+
+class Submission(TypedDict):
+    """The body of a submission."""
+
+    project_id: str
+    task_type: Literal[
+        "generate_video",
+        "render_animation",
+        "generate_image",
+        "generate_character_voice",
+        "process_audio",
+        "evaluate_department",
+        "automated_gather_creation",
+        "test_prompt",
+    ]
+    task_data: dict[str, Any]
+    priority: NotRequired[int]
+    callback_url: NotRequired[str | None]
+    metadata: NotRequired[dict[str, Any] | None]
+    delay_seconds: NotRequired[float | None]
+    run_at: NotRequired[str | None]
+    deadline_seconds: NotRequired[float | None]
+    deadline: NotRequired[str | None]
+
+
+class SubmittedBody(TypedDict):
+    """The answer to a submission. `warnings` only where there are any."""
+
+    task_id: str
+    status: State
+    project_id: str
+    estimated_duration: int
+    queue_position: int
+    created_at: str
+    warnings: NotRequired[list[str]]
+
+
+class TaskDeliveries(TypedDict):
+    """Those of one task: none, or one."""
+
+    task_id: str
+    deliveries: list[DeliveryBody]
+
+
+class TaskList(TypedDict):
+    """A page of a project's tasks, newest first."""
+
+    tasks: list[ListedTask]
+    pagination: Pagination
+
+
+class UnhealthyBody(TypedDict):
+    """Redis cannot be reached. What cannot be seen is null, not zero."""
+
+    status: str
+    redis_status: str
+    worker_count: int | None
+    queue_sizes: dict[str, int] | None
+    system_load: SystemLoad | None
+    uptime: int
+    error: str
+    message: str
+    retry_after: int
+
+
+class WebhookRules(TypedDict):
+    """How webhooks are delivered."""
+
+    addresses: list[str]
+    attempts: int
+    retry_delays_seconds: list[float]
+    timeout_seconds: float
+    success_codes: list[int]
+
+
+class Worker(TypedDict):
+    """One worker, as it last told. What it tells of its machine may be missing."""
+
+    worker_id: str
+    queue: str
+    draining: bool
+    silent_seconds: float
+    phase: NotRequired[str]
+    running: NotRequired[int]
+    concurrency: NotRequired[int]
+    host: NotRequired[str]
+    pid: NotRequired[int]
+    cpu_percent: NotRequired[float]
+    memory_percent: NotRequired[float]
+    gpu_utilization: NotRequired[list[float]]
+    memory_bytes: NotRequired[dict[str, int]]
+
+
+class WorkersBody(TypedDict):
+    """Every worker that beats."""
+
+    workers: list[Worker]
+    total: int

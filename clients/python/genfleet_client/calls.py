@@ -1,0 +1,179 @@
+"""Each request of the API as a value: what to send, and how the answer is read. Nothing here does any I/O.
+
+`Client` and `AsyncClient` have a method for each of these functions, with its signature.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar, cast
+from urllib.parse import quote
+
+from genfleet_client.bodies import (
+    CancelledBody,
+    FullTask,
+    HealthBody,
+    Metrics,
+    PausedQueue,
+    Queue,
+    QueueHealthBody,
+    RetriedBody,
+    State,
+    StatusBody,
+    Submission,
+    SubmittedBody,
+    TaskList,
+    Worker,
+)
+
+T = TypeVar("T")
+DEFAULT_PRIORITY = 2
+
+
+def _whole(body: Mapping[str, Any]) -> Any:
+    return body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[T]):
+    """One request whose answer is a `T`."""
+
+    method: str
+    path: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    json: Any = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    repeatable: bool = True
+    """Whether it does no harm if it is done twice: it may then be sent again when its answer was lost."""
+    read: Callable[[Mapping[str, Any]], T] = _whole
+    """What of the answer's body the caller gets."""
+
+
+def submit(
+    project_id: str,
+    task_type: str,
+    task_data: Mapping[str, Any],
+    *,
+    priority: int = DEFAULT_PRIORITY,
+    callback_url: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    idempotency_key: str | None = None,
+) -> Call[SubmittedBody]:
+    """Submit a task. A lost answer is asked for again under the same idempotency key, which is made if none is given."""
+    body: dict[str, Any] = {
+        "project_id": project_id,
+        "task_type": task_type,
+        "task_data": task_data,
+        "priority": priority,
+        "metadata": metadata or {},
+    }
+    if callback_url is not None:
+        body["callback_url"] = callback_url
+    return submit_body(cast(Submission, body), idempotency_key=idempotency_key)
+
+
+def submit_body(body: Submission | Mapping[str, Any], *, idempotency_key: str | None = None) -> Call[SubmittedBody]:
+    """Submit a task by its whole documented body."""
+    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    return Call(method="POST", path="/api/v1/tasks/submit", json=body, headers=headers)
+
+
+def status(task_id: str) -> Call[StatusBody]:
+    """State and progress of a task."""
+    return Call(method="GET", path=f"{_task(task_id)}/status")
+
+
+def task(task_id: str) -> Call[FullTask]:
+    """Everything that is kept of a task."""
+    return Call(method="GET", path=_task(task_id))
+
+
+def cancel(task_id: str) -> Call[CancelledBody]:
+    """Cancel a task that has not ended. Cancelling it again changes nothing."""
+    return Call(method="DELETE", path=_task(task_id))
+
+
+def retry(task_id: str) -> Call[RetriedBody]:
+    """Submit a failed or cancelled task again, under a new id. Each call makes another task: it is never sent twice."""
+    return Call(method="POST", path=f"{_task(task_id)}/retry", repeatable=False)
+
+
+def project_tasks(
+    project_id: str,
+    *,
+    status: State | str | None = None,
+    task_type: str | None = None,
+    since: datetime | str | None = None,
+    until: datetime | str | None = None,
+    page: int = 1,
+    limit: int = 20,
+) -> Call[TaskList]:
+    """One page of a project's tasks, newest first. Filters combine."""
+    asked: dict[str, Any] = {
+        "status": status,
+        "task_type": task_type,
+        "since": _moment(since),
+        "until": _moment(until),
+        "page": page,
+        "limit": limit,
+    }
+    given = {name: value for name, value in asked.items() if value is not None}
+    return Call(method="GET", path=f"/api/v1/projects/{quote(project_id, safe='')}/tasks", params=given)
+
+
+def health() -> Call[HealthBody]:
+    """The service, Redis, the workers and the load of their machines. Raises ServiceUnavailable while Redis is away."""
+    return Call(method="GET", path="/api/v1/health")
+
+
+def metrics() -> Call[Metrics]:
+    """Lasting numbers of all tasks."""
+    return Call(method="GET", path="/api/v1/tasks/metrics", read=lambda body: cast(Metrics, body["metrics"]))
+
+
+def queue_health() -> Call[QueueHealthBody]:
+    """Whether the queues are well, and what to look at if not."""
+    return Call(method="GET", path="/api/v1/tasks/health")
+
+
+def queues() -> Call[list[Queue]]:
+    """What waits and runs in each queue, its workers, and why its fleet has the size it has."""
+    return Call(method="GET", path="/api/v1/queues", read=lambda body: cast(list[Queue], body["queues"]))
+
+
+def pause(queue: str, reason: str = "") -> Call[PausedQueue]:
+    """Let nothing of a queue start any more; what runs is finished."""
+    return Call(method="POST", path=f"{_queue(queue)}/pause", json={"reason": reason})
+
+
+def resume(queue: str) -> Call[PausedQueue]:
+    """Let a paused queue go on."""
+    return Call(method="POST", path=f"{_queue(queue)}/resume")
+
+
+def workers() -> Call[list[Worker]]:
+    """Every worker that beats, and what it does."""
+    return Call(method="GET", path="/api/v1/workers", read=lambda body: cast(list[Worker], body["workers"]))
+
+
+def events(task_id: str, last_event_id: str | None = None) -> Call[None]:
+    """The stream of a task's events, from the beginning, or after the one with this id."""
+    headers = {"Accept": "text/event-stream"}
+    if last_event_id is not None:
+        headers["Last-Event-ID"] = last_event_id
+    return Call(method="GET", path=f"{_task(task_id)}/events", headers=headers)
+
+
+def _task(task_id: str) -> str:
+    return f"/api/v1/tasks/{quote(task_id, safe='')}"
+
+
+def _queue(name: str) -> str:
+    return f"/api/v1/queues/{quote(name, safe='')}"
+
+
+def _moment(when: datetime | str | None) -> str | None:
+    return when.isoformat() if isinstance(when, datetime) else when

@@ -1,0 +1,337 @@
+/** The bodies of the API, as its OpenAPI document has them. Made by `make generate`: change the service. */
+
+/** Something to look at. `task_id` only where the alert is about one task. */
+export interface Alert {
+  severity: "warning" | "critical"
+  message: string
+  metric: string
+  value: number
+  task_id?: string
+}
+
+/** The service is alive. */
+export interface AliveBody {
+  status: string
+}
+
+/** One attempt. `status_code` and `response`, its start, only where there was an answer. */
+export interface AttemptBody {
+  at: string
+  status_code: number | null
+  error: string | null
+  duration_ms: number | null
+  response: string | null
+}
+
+/** The answer to a cancellation. */
+export interface CancelledBody {
+  task_id: string
+  status: State
+  message: string
+  previous_state: State
+  cancelled_at: string | null
+}
+
+/** The six numbers of queue health. */
+export interface Counts {
+  total_tasks: number
+  completed_tasks: number
+  failed_tasks: number
+  success_rate: number
+  failure_rate: number
+  currently_running: number
+}
+
+/** The webhook of one task. */
+export interface DeliveryBody {
+  webhook_id: string
+  task_id: string
+  project_id: string
+  task_type: string
+  task_status: string
+  callback_url: string
+  status: string
+  created_at: string
+  next_attempt_at: string | null
+  attempts: AttemptBody[]
+}
+
+/** Where a page is. `total` counts after filters. */
+export interface Pagination {
+  page: number
+  limit: number
+  total: number
+  total_pages: number
+}
+
+/** One page of them. */
+export interface Deliveries {
+  deliveries: DeliveryBody[]
+  pagination: Pagination
+}
+
+/** How far the delivery of a webhook is. The task's own state never depends on it. */
+export type DeliveryState = "pending" | "delivered" | "failed"
+
+/** The common shape of errors. `details` has a sentence for each wrong field, under its dotted path. */
+export interface ErrorBody {
+  error: string
+  message: string
+  details?: Record<string, string>
+  detail?: string
+  retry_after?: number
+}
+
+/** What the fleet controller last decided for a queue. */
+export interface Fleet {
+  wanted: number
+  starting: number
+  ready: number
+  draining: number
+  busy: number
+  minimum: number
+  maximum: number
+  reason: string
+  explanation: string
+}
+
+/** Everything that is kept of a task. */
+export interface FullTask {
+  task_id: string
+  project_id: string
+  status: State
+  progress: number | null
+  current_step: string | null
+  result: Record<string, unknown> | null
+  error: string | null
+  started_at: string | null
+  completed_at: string | null
+  processing_time: number | null
+  task_type: string
+  created_at: string
+  attempt: number
+  max_attempts: number
+  next_attempt_at: string | null
+  last_error: string | null
+  task_data: Record<string, unknown>
+  metadata: Record<string, unknown>
+  priority: number
+  callback_url: string | null
+  updated_at: string
+  traceback: string | null
+  deadline: string | null
+  retry_of: string | null
+  key_id: string | null
+}
+
+/** Load of the machines that run tasks. */
+export interface SystemLoad {
+  cpu_percent: number
+  memory_percent: number
+  gpu_utilization: number[]
+}
+
+/** The service, and the load of the machines that run tasks. */
+export interface HealthBody {
+  status: string
+  redis_status: string
+  worker_count: number
+  queue_sizes: Record<string, number>
+  system_load: SystemLoad
+  uptime: number
+}
+
+/** A task in a list. A document above 16 KiB is null; `omitted` then tells its size in bytes. */
+export interface ListedTask {
+  task_id: string
+  project_id: string
+  task_type: string
+  status: State
+  task_data: Record<string, unknown> | null
+  result: Record<string, unknown> | null
+  created_at: string
+  updated_at: string
+  completed_at: string | null
+  result_url: string | null
+  omitted?: Record<string, number>
+}
+
+/** Counters since the store was made, and rates in percent. */
+export interface Metrics {
+  total_tasks: number
+  completed_tasks: number
+  failed_tasks: number
+  success_rate: number
+  failure_rate: number
+  currently_running: number
+  retried_tasks: number
+  cancelled_tasks: number
+  average_durations: Record<string, number>
+}
+
+/** Lasting numbers of all tasks. */
+export interface MetricsBody {
+  metrics: Metrics
+  timestamp: string
+}
+
+/** Since when and why nothing of a queue starts. */
+export interface PauseBody {
+  since: string
+  reason: string
+}
+
+/** The answer to pausing or resuming a queue. */
+export interface PausedQueue {
+  queue: string
+  paused: PauseBody | null
+}
+
+/**
+ * What waits and runs; `scheduled` are delayed tasks and retries that wait for their time. `fleet` is null where no
+ * controller looks after the queue.
+ */
+export interface Queue {
+  queue: string
+  waiting: number
+  running: number
+  scheduled: number
+  oldest_wait_seconds: number | null
+  mean_run_seconds: number | null
+  workers: number
+  paused: PauseBody | null
+  fleet: Fleet | null
+}
+
+/** Whether the queues are well, and what to look at if not. */
+export interface QueueHealthBody {
+  status: "healthy" | "warning" | "critical"
+  metrics: Counts
+  alerts: Alert[]
+  timestamp: string
+}
+
+/** Every queue that some task type is routed to. */
+export interface QueuesBody {
+  queues: Queue[]
+}
+
+/** The answer to a retry: the task has a new id. */
+export interface RetriedBody {
+  new_task_id: string
+  original_task_id: string
+  status: State
+  message: string
+}
+
+/** What the webhooks of a key are signed with. */
+export interface SecretBody {
+  secret: string
+  created_at: string
+  previous_valid_until: string | null
+}
+
+/** Where a task is in its life. Clients stop polling on the three final ones; no state may be added. */
+export type State = "queued" | "processing" | "completed" | "failed" | "cancelled"
+
+/** State and progress of a task: the same keys in every state, null until they apply. */
+export interface StatusBody {
+  task_id: string
+  project_id: string
+  status: State
+  progress: number | null
+  current_step: string | null
+  result: Record<string, unknown> | null
+  error: string | null
+  started_at: string | null
+  completed_at: string | null
+  processing_time: number | null
+  task_type: string
+  created_at: string
+  attempt: number
+  max_attempts: number
+  next_attempt_at: string | null
+  last_error: string | null
+}
+
+/** The body of a submission. */
+export interface Submission {
+  project_id: string
+  task_type: "generate_video" | "render_animation" | "generate_image" | "generate_character_voice" | "process_audio" | "evaluate_department" | "automated_gather_creation" | "test_prompt"
+  task_data: Record<string, unknown>
+  priority?: number
+  callback_url?: string | null
+  metadata?: Record<string, unknown> | null
+  delay_seconds?: number | null
+  run_at?: string | null
+  deadline_seconds?: number | null
+  deadline?: string | null
+}
+
+/** The answer to a submission. `warnings` only where there are any. */
+export interface SubmittedBody {
+  task_id: string
+  status: State
+  project_id: string
+  estimated_duration: number
+  queue_position: number
+  created_at: string
+  warnings?: string[]
+}
+
+/** Those of one task: none, or one. */
+export interface TaskDeliveries {
+  task_id: string
+  deliveries: DeliveryBody[]
+}
+
+/** A page of a project's tasks, newest first. */
+export interface TaskList {
+  tasks: ListedTask[]
+  pagination: Pagination
+}
+
+/** Redis cannot be reached. What cannot be seen is null, not zero. */
+export interface UnhealthyBody {
+  status: string
+  redis_status: string
+  worker_count: number | null
+  queue_sizes: Record<string, number> | null
+  system_load: SystemLoad | null
+  uptime: number
+  error: string
+  message: string
+  retry_after: number
+}
+
+/** How webhooks are delivered. */
+export interface WebhookRules {
+  addresses: string[]
+  attempts: number
+  retry_delays_seconds: number[]
+  timeout_seconds: number
+  success_codes: number[]
+}
+
+/** One worker, as it last told. What it tells of its machine may be missing. */
+export interface Worker {
+  worker_id: string
+  queue: string
+  draining: boolean
+  silent_seconds: number
+  phase?: string
+  running?: number
+  concurrency?: number
+  host?: string
+  pid?: number
+  cpu_percent?: number
+  memory_percent?: number
+  gpu_utilization?: number[]
+  memory_bytes?: Record<string, number>
+}
+
+/** Every worker that beats. */
+export interface WorkersBody {
+  workers: Worker[]
+  total: number
+}
