@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tempfile
 from functools import cache
@@ -17,7 +18,7 @@ from genfleet_service.settings import ServiceSettings
 def build() -> dict[str, Any]:
     """The document. Nothing of it depends on the settings; the folder of media is made when the API is."""
     with tempfile.TemporaryDirectory() as folder:
-        return create_api(ServiceSettings(media_dir=Path(folder)), KeyRing(())).openapi()
+        return create_api(ServiceSettings(media_dir=Path(folder)), KeyRing(()), asyncio.Event()).openapi()
 
 
 def text() -> str:

@@ -21,34 +21,38 @@ from genfleet.store.client import AsyncStore
 from genfleet.store.upkeep import keep_up
 from genfleet_service import gates, openapi, replies, routes
 from genfleet_service.context import Service
+from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
 from genfleet_service.media import Media
-from genfleet_service.routes import fleet, health, projects, queues, tasks, webhooks
+from genfleet_service.routes import events, fleet, health, projects, queues, tasks, webhooks
 from genfleet_service.settings import ServiceSettings
 from genfleet_service.webhooks.courier import Courier
 
 log = structlog.get_logger(__name__)
 
 # Fixed paths before those with an id in them: /tasks/metrics is no task (TS-069).
-ROUTERS = (health.router, fleet.router, queues.router, projects.router, webhooks.router, tasks.router)
+ROUTERS = (health.router, fleet.router, queues.router, projects.router, webhooks.router, tasks.router, events.router)
 
 
-def create_app(settings: ServiceSettings) -> ASGIApp:
-    """The API as it is served: what every request passes, then the express lane, then the routes."""
+def create_app(settings: ServiceSettings, stopping: asyncio.Event) -> ASGIApp:
+    """The API as it is served: what every request passes, then the express lane, then the routes.
+
+    `stopping` tells it that the program is about to end: answers that go on for long are ended then.
+    """
     keys = KeyRing(settings.keys())
-    app: ASGIApp = gates.Express(create_api(settings, keys), tasks.EXPRESS)
+    app: ASGIApp = gates.Express(create_api(settings, keys, stopping), tasks.EXPRESS)
     app = gates.BodyGate(app, limit=settings.body_limit)
     app = gates.KeyGate(app, keys, health_needs_key=settings.health_needs_key)
     return gates.Net(app)
 
 
-def create_api(settings: ServiceSettings, keys: KeyRing) -> FastAPI:
+def create_api(settings: ServiceSettings, keys: KeyRing, stopping: asyncio.Event) -> FastAPI:
     """The routes and their document."""
     app = FastAPI(
         title="genfleet",
         version=version("genfleet"),
         description="Runs generation work on a fleet that is exactly as large as the work needs.",
-        lifespan=_lifespan(settings, keys),
+        lifespan=_lifespan(settings, keys, stopping),
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
     )
@@ -74,16 +78,18 @@ def _check_routers() -> None:
         raise ConfigurationError(f"{', '.join(left_out)}: has routes that are not served; add its router to ROUTERS")
 
 
-def _lifespan(settings: ServiceSettings, keys: KeyRing):  # type: ignore[no-untyped-def]  # FastAPI names no type for it
+def _lifespan(settings: ServiceSettings, keys: KeyRing, stopping: asyncio.Event):  # type: ignore[no-untyped-def]  # FastAPI names no type for it
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loop, store = asyncio.get_running_loop(), AsyncStore(settings.redis_url)
-        app.state.service = Service(settings, store, keys, loop.time())
+        feed = Feed(store)
+        app.state.service = Service(settings, store, keys, feed, loop.time())
         try:
             await keys.refresh(store)
         except StoreUnavailable as error:
             log.warning("redis_not_there_yet", reason=str(error))
-        work = (keys.follow(store), keep_up(store, "api"), Courier(store, settings).run())
+        courier = Courier(store, settings)
+        work = (keys.follow(store), keep_up(store, "api"), courier.run(), feed.run(), _close(feed, stopping))
         background = [asyncio.create_task(each) for each in work]
         yield
         for task in background:
@@ -92,6 +98,11 @@ def _lifespan(settings: ServiceSettings, keys: KeyRing):  # type: ignore[no-unty
         await store.close()
 
     return lifespan
+
+
+async def _close(feed: Feed, stopping: asyncio.Event) -> None:
+    await stopping.wait()
+    feed.close()
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from genfleet.store.client import AsyncStore
 from genfleet_service import replies
 from genfleet_service.access import Caller
+from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
 from genfleet_service.settings import ServiceSettings
 
@@ -21,6 +22,7 @@ class Service:
     settings: ServiceSettings
     store: AsyncStore
     keys: KeyRing
+    feed: Feed
     started: float
     """By the event loop's clock."""
 

@@ -76,6 +76,30 @@ _COUNTS = {
 }
 
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "EventsBody": {
+        "task_id": _TASK,
+        "events": [
+            {"id": 0, "event": "state", "data": {"task_id": _TASK, "at": f"{_CREATED[:-1]}.107Z", "status": "queued"}},
+            {
+                "id": 1,
+                "event": "state",
+                "data": {"task_id": _TASK, "at": f"{_STARTED[:-1]}.031Z", "status": "processing", "attempt": 1},
+            },
+        ],
+        "complete": True,
+    },
+    "LogsBody": {
+        "task_id": _TASK,
+        "logs": [
+            {
+                "id": 3,
+                "at": f"{_STARTED[:-1]}.480Z",
+                "level": "info",
+                "message": "3 shots, 168 frames at 24 a second, 1920x1080, seed 7",
+            }
+        ],
+        "complete": True,
+    },
     "Submission": {
         "project_id": _PROJECT,
         "task_type": "generate_video",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import socket
 import sys
 
@@ -39,19 +40,32 @@ def _create_key(settings: ServiceSettings, name: str) -> int:
     return 0
 
 
+class _Server(uvicorn.Server):
+    """Says that it stops before it waits for its connections: event streams would keep it waiting."""
+
+    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End what goes on for long, then as usual."""
+        self._stopping.set()
+        await super().shutdown(sockets)
+
+
 def _serve(settings: ServiceSettings) -> int:
     logs.set_up("api", level=settings.log_level, style=settings.log_format)
+    stopping = asyncio.Event()
     with _listen(settings.host, settings.port) as listener:
-        server = uvicorn.Server(
-            uvicorn.Config(
-                create_app(settings),
-                log_config=None,
-                access_log=False,  # one line a request would cost more than the request
-                server_header=False,
-                proxy_headers=False,  # nothing here depends on the caller's address
-                timeout_graceful_shutdown=10,
-            )
+        config = uvicorn.Config(
+            create_app(settings, stopping),
+            log_config=None,
+            access_log=False,  # one line a request would cost more than the request
+            server_header=False,
+            proxy_headers=False,  # nothing here depends on the caller's address
+            timeout_graceful_shutdown=10,
         )
+        server = _Server(config, stopping)
         server.run(sockets=[listener])
     return 0
 

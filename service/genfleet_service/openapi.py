@@ -67,6 +67,14 @@ def takes(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     }
 
 
+STREAM = """retry: 2000
+
+id: 4
+event: progress
+data: {"task_id":"abc123-def456-ghi789","at":"2025-01-15T10:30:21.408Z","progress":0.4,"current_step":"rendering_video"}
+
+"""
+"""How a stream of events begins, as it goes over the wire."""
 OPEN: dict[str, Any] = {"security": []}
 """For a route that takes no key."""
 KEY_IF_ANY: dict[str, Any] = {"security": [{}, {"ApiKey": []}]}
@@ -89,6 +97,13 @@ def answers(body: Any, *errors: int | replies.Refusal) -> dict[int | str, dict[s
         words, usual = _ERRORS[status]
         documented.setdefault(status, _error(words, usual if isinstance(error, int) else error))
     return documented
+
+
+def event_stream(body: Any, *errors: int | replies.Refusal) -> dict[int | str, dict[str, Any]]:
+    """The documented answers of a route that streams events, or gives those so far as JSON."""
+    documented = answers(body, *errors, 404)
+    documented[200]["content"] = {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM}}
+    return documented | {204: {"description": "The task has ended, and its last event was had before"}}
 
 
 def _error(words: str, example: replies.Refusal) -> dict[str, Any]:

@@ -25,6 +25,10 @@ class ServiceSettings(ProgramSettings):
     """Whether /api/v1/health refuses requests without a key (PI-008)."""
     body_limit: int = Field(default=1024 * 1024, ge=1024)
     """Largest request body, in bytes."""
+    heartbeat_seconds: float = Field(default=15, ge=0.05, le=600)
+    """An event stream on which nothing happens says so this often, so that nobody on the way takes it for dead."""
+    longest_wait_seconds: int = Field(default=60, ge=0, le=600)
+    """Longest wait that `Prefer: wait` is granted."""
     allow_http_callbacks: bool = False
     """Whether `callback_url` may be http://, for development (TS-137)."""
     allow_private_callbacks: bool = False

@@ -28,6 +28,11 @@ def _second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def moment(ms: int) -> str:
+    """The same with its milliseconds."""
+    return f"{_second(ms // 1000)[:-1]}.{ms % 1000:03d}Z"
+
+
 def _maybe(ms: int | None) -> str | None:
     return timestamp(ms) if ms is not None else None
 

@@ -19,6 +19,8 @@ ROUTES = {
     ("post", "/api/v1/tasks/submit"),
     ("get", "/api/v1/tasks/{task_id}/status"),
     ("get", "/api/v1/tasks/{task_id}"),
+    ("get", "/api/v1/tasks/{task_id}/events"),
+    ("get", "/api/v1/tasks/{task_id}/logs"),
     ("delete", "/api/v1/tasks/{task_id}"),
     ("delete", "/api/v1/tasks/{task_id}/cancel"),
     ("post", "/api/v1/tasks/{task_id}/retry"),

@@ -31,7 +31,8 @@ from genfleet.store.records import Lease
 from genfleet.store.steps import Call
 from genfleet_workers import failures
 from genfleet_workers.artifacts import Artifacts
-from genfleet_workers.engines.base import Engine, Job
+from genfleet_workers.engines.base import Engine, Job, Log
+from genfleet_workers.job_log import JobLog
 
 log = structlog.get_logger(__name__)
 
@@ -126,20 +127,22 @@ class Workbench:
             task_id=lease.task_id, project_id=lease.project, task_type=lease.type, attempt=lease.retries + 1
         ):
             began = time.monotonic()
-            outcome = self._outcome(lease)
+            said = JobLog(self.store, lease)
+            outcome = self._outcome(lease, said)
             with undisturbed():
+                said.flush()
                 accepted = self._settle(lease, outcome)
                 if isinstance(outcome, Done) and outcome.file and not accepted:
                     outcome.file.unlink(missing_ok=True)  # nobody will ever point to it
             seconds = round(time.monotonic() - began, 2)
             log.info("attempt", outcome=type(outcome).__name__, accepted=accepted, seconds=seconds)
 
-    def _outcome(self, lease: Lease) -> Outcome:
+    def _outcome(self, lease: Lease, said: Log) -> Outcome:
         folder = scratch_folder(self.scratch, lease.task_id, lease.token)
         try:
             folder.mkdir(parents=True)
             with stoppable():
-                return self._run(lease, folder)
+                return self._run(lease, folder, said)
         except Stopped:
             return GivenUp()
         except BaseException as error:  # noqa: BLE001  also SystemExit: the task is settled, whatever was raised
@@ -148,7 +151,7 @@ class Workbench:
             with suppress(SoftTimeLimitExceeded):  # came too late to matter; the parent cleans up what is left
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _run(self, lease: Lease, folder: Path) -> Done:
+    def _run(self, lease: Lease, folder: Path, said: Log) -> Done:
         engine = self.engines.get(lease.type)
         if engine is None:
             raise PermanentError(f"No engine of this worker can run '{lease.type}'")
@@ -156,7 +159,7 @@ class Workbench:
             data = TASK_TYPES[lease.type].data.model_validate_json(lease.data)
         except ValidationError as error:
             raise PermanentError(f"Invalid task data: {error}") from error
-        job = Job(lease.task_id, lease.project, data, folder, lease.token)
+        job = Job(lease.task_id, lease.project, data, folder, lease.token, said)
         product = engine.run(job, Reporter(self.store, lease))
         return Done(*self.artifacts.publish(lease, product))
 

@@ -97,6 +97,22 @@ class ErrorBody(TypedDict):
     retry_after: NotRequired[int]
 
 
+class EventBody(TypedDict):
+    """One event."""
+
+    id: int
+    event: str
+    data: dict[str, Any]
+
+
+class EventsBody(TypedDict):
+    """The events of a task so far. `complete`: whether none of them is gone."""
+
+    task_id: str
+    events: list[EventBody]
+    complete: bool
+
+
 class Fleet(TypedDict):
     """What the fleet controller last decided for a queue."""
 
@@ -174,6 +190,23 @@ class ListedTask(TypedDict):
     completed_at: str | None
     result_url: str | None
     omitted: NotRequired[dict[str, int]]
+
+
+class LogLine(TypedDict):
+    """One line that an engine said of its work."""
+
+    id: int
+    at: str
+    level: str
+    message: str
+
+
+class LogsBody(TypedDict):
+    """What the engines said of a task so far. `complete`: whether nothing of it is gone."""
+
+    task_id: str
+    logs: list[LogLine]
+    complete: bool
 
 
 class Metrics(TypedDict):

@@ -82,6 +82,20 @@ export interface ErrorBody {
   retry_after?: number
 }
 
+/** One event. */
+export interface EventBody {
+  id: number
+  event: string
+  data: Record<string, unknown>
+}
+
+/** The events of a task so far. `complete`: whether none of them is gone. */
+export interface EventsBody {
+  task_id: string
+  events: EventBody[]
+  complete: boolean
+}
+
 /** What the fleet controller last decided for a queue. */
 export interface Fleet {
   wanted: number
@@ -154,6 +168,21 @@ export interface ListedTask {
   completed_at: string | null
   result_url: string | null
   omitted?: Record<string, number>
+}
+
+/** One line that an engine said of its work. */
+export interface LogLine {
+  id: number
+  at: string
+  level: string
+  message: string
+}
+
+/** What the engines said of a task so far. `complete`: whether nothing of it is gone. */
+export interface LogsBody {
+  task_id: string
+  logs: LogLine[]
+  complete: boolean
 }
 
 /** Counters since the store was made, and rates in percent. */

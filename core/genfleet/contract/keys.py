@@ -11,7 +11,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
     {
         # -- the life of a task -------------------------------------------------------------------------------------
         "task": "task:{}",  # hash: the record of one task, by id
-        "events": "events:{}",  # stream: what happened to one task, by id, capped
+        "events": "events:{}",  # stream: what happened to one task, by id, capped; and the channel that says so
         "waiting": "waiting:{}",  # zset, by queue: ids a worker may claim; score: see `store/lua/prelude.lua`
         "scheduled": "scheduled:{}",  # zset, by queue: ids that wait for their time, or their next attempt; score: when, ms
         "deadlines": "deadlines",  # zset: ids that end if they have not started by then; score: when, ms

@@ -166,6 +166,20 @@ class AsyncStore:
         finally:
             await subscription.aclose()
 
+    @asynccontextmanager
+    async def line(self) -> AsyncIterator[redis.asyncio.Connection]:
+        """A connection of the caller's own, for as long as it is needed. Raises StoreUnavailable, also from within."""
+        connection = None
+        try:
+            connection = await self._redis.connection_pool.get_connection()
+            yield connection
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
+        finally:
+            if connection is not None:
+                await connection.disconnect(nowait=True)  # what was subscribed to ends with it
+                await self._redis.connection_pool.release(connection)
+
     async def close(self) -> None:
         """Close every connection."""
         await self._redis.aclose()

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import orjson
 
 from genfleet.contract.limits import Left
-from genfleet.contract.states import State
+from genfleet.contract.states import State, is_final
 
 Moment = datetime | timedelta
 """When: at a time, or so long from now by the clock of Redis."""
@@ -107,6 +107,8 @@ class TaskRecord:
     retry_of: str | None
     key_id: str | None
     """The API key that submitted it."""
+    events: int
+    """How many events there were so far; the newest has this number."""
 
     STATUS: ClassVar[tuple[str, ...]] = (
         *("state", "project", "type", "created", "started", "finished", "retries", "due"),
@@ -164,6 +166,7 @@ class TaskRecord:
             worker=text("worker"),
             retry_of=text("retry_of"),
             key_id=text("key"),
+            events=number("events") or 0,
         )
 
 
@@ -242,6 +245,32 @@ class Listed:
             result=orjson.loads(result) if result else None,
             omitted={name: size for name, size in sizes.items() if size},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a task."""
+
+    number: int
+    """1 for the first one, then without a gap."""
+    at_ms: int
+    fields: Mapping[str, str]
+    """One of `state`, `progress`, `retry`, `lost` and `log`, with what goes with it; see `docs/events.md`."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether it is the last one: the task has ended."""
+        return "state" in self.fields and is_final(State(self.fields["state"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The answer to a look at a task's events."""
+
+    total: int | None
+    """How many there were so far; None: there is no such task, or no longer."""
+    events: tuple[Event, ...]
+    """Those that are still kept, of those that were asked for; oldest first, `steps.EVENTS_READ` at the most."""
 
 
 @dataclass(frozen=True, slots=True)

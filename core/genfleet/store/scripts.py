@@ -23,8 +23,8 @@ RETENTION_LEAST = timedelta(hours=1)
 """How long a result can be read at the least, however long the task took."""
 CRASHES_ALLOWED = 3
 """A task that was running on this many lost workers is poison: it fails and is set aside."""
-EVENTS_KEPT = 500
-"""Events kept of one task, about."""
+EVENTS_KEPT = 1000
+"""Events kept of one task, about. More than what one attempt says at the most: 100 of progress, 200 lines, its steps."""
 EVENTS_KEPT_FOR = timedelta(hours=1)
 """How long the events of a finished task are kept. Its record says how it ended for longer."""
 OUTCOMES_KEPT = timedelta(hours=1)

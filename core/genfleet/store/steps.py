@@ -35,6 +35,8 @@ MESSAGE_GRACE = timedelta(seconds=5)
 """How long a message may be between its list and a claim before it is taken for lost."""
 FLEET_KEPT = timedelta(seconds=30)
 """How long a decision is shown if its controller says nothing more."""
+EVENTS_READ = 200
+"""Events of one task read at a time, so that no look at a long history holds up Redis."""
 DUE_SOON = timedelta(seconds=5)
 """A retry counts as demand this long before its time, so that a worker is up when it comes."""
 
@@ -160,6 +162,17 @@ def progress(task_id: str, token: int, fraction: float, step: str) -> Call[bool]
     return Call(script("progress"), (task_id, token, f"{fraction:.4f}", step), bool)
 
 
+def log(task_id: str, token: int, first: int, lines: Iterable[tuple[str, str]]) -> Call[bool]:
+    """Keeps what an attempt says of its work: level and text of each line. False: it is no longer the caller's.
+
+    `first` is the number of the first line within the attempt, from 1: so a line that is sent again is kept once.
+    """
+    args: list[Argument] = [task_id, token, first]
+    for line in lines:
+        args += line
+    return Call(script("log"), args, bool)
+
+
 def complete(task_id: str, token: int, result: bytes) -> Call[bool]:
     """Settles a task that succeeded. False: refused, it is no longer the caller's."""
     return Call(script("settle"), (task_id, token, State.COMPLETED.value, result, "", ""), bool)
@@ -215,6 +228,24 @@ def look(
 def task(task_id: str) -> Call[records.TaskRecord | None]:
     """Reads one task. None: there is no such task."""
     return Call("HGETALL", (key("task", task_id),), lambda reply: records.TaskRecord.read(task_id, _pairs(reply)))
+
+
+def events(asked: Iterable[tuple[str, int]]) -> Call[list[records.Told]]:
+    """What happened to tasks: for each id the oldest events after the number that the caller knows."""
+    args: list[Argument] = [EVENTS_READ]
+    for pair in asked:
+        args += pair
+
+    def read(reply: list[Any]) -> list[records.Told]:
+        return [records.Told(None if total < 0 else total, tuple(map(_event, rows))) for total, rows in reply]
+
+    return Call(script("events"), args, read)
+
+
+def _event(row: tuple[bytes, list[bytes]]) -> records.Event:
+    number, flat = row
+    fields = {name.decode(): value.decode(errors="replace") for name, value in _pairs(flat).items()}
+    return records.Event(int(number.partition(b"-")[0]), int(fields.pop("at")), fields)
 
 
 def project_tasks(

@@ -8,10 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from genfleet.contract.limits import NO_LIMITS, Refused
-from genfleet.contract.states import State
+from genfleet.contract.states import State, is_final
 from genfleet.store import steps
 from genfleet.store.records import TaskRecord
-from genfleet_service import openapi, replies, views
+from genfleet_service import openapi, prefer, replies, views
 from genfleet_service.context import CallerDep, Service, ServiceDep, caller_of, service_of
 from genfleet_service.replies import json_reply
 from genfleet_service.submissions import read_submission, repeat, untimely
@@ -43,13 +43,26 @@ async def submit(request: Request) -> Response:
     answer = await service.store.run(steps.submit_within(NO_LIMITS, task))
     if isinstance(answer, Refused):
         raise untimely(task, answer)
-    return json_reply(views.submitted(task, answer, warnings))
+    told = views.submitted(task, answer, warnings)
+    wait = prefer.seconds(request.scope["headers"], service.settings.longest_wait_seconds)
+    if wait is None:
+        return json_reply(told)
+    ended = await prefer.end_of(service, task.id, 0, wait)
+    return json_reply({**told, **views.status(ended)} if ended else told, headers=prefer.applied(wait))
 
 
 @router.get("/{task_id}/status", responses=openapi.answers(views.StatusBody, 404), openapi_extra=openapi.TASK_ID)
 async def status(request: Request) -> Response:
     """State and progress of a task."""
-    return json_reply(views.status(await _known(service_of(request), request.path_params["task_id"])))
+    service = service_of(request)
+    task = await known_task(service, request.path_params["task_id"])
+    wait = prefer.seconds(request.scope["headers"], service.settings.longest_wait_seconds)
+    if wait is None:
+        return json_reply(views.status(task))
+    if not is_final(task.state):
+        ended = await prefer.end_of(service, task.id, task.events, wait)
+        task = ended or await known_task(service, task.id)
+    return json_reply(views.status(task), headers=prefer.applied(wait))
 
 
 EXPRESS = (
@@ -61,7 +74,7 @@ EXPRESS = (
 @router.get("/{task_id}", responses=openapi.answers(views.FullTask, 404))
 async def read(task_id: TaskId, service: ServiceDep) -> Response:
     """Everything that is kept of a task."""
-    return json_reply(views.full(await _known(service, task_id)))
+    return json_reply(views.full(await known_task(service, task_id)))
 
 
 @router.delete("/{task_id}", responses=openapi.answers(views.CancelledBody, _TOO_LATE, 404))
@@ -79,7 +92,7 @@ async def cancel_alias(task_id: TaskId, service: ServiceDep) -> Response:
 @router.post("/{task_id}/retry", responses=openapi.answers(views.RetriedBody, _NOT_OVER, 404))
 async def retry(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
     """Submit a failed or cancelled task again, with the same parameters, under a new id."""
-    task = await _known(service, task_id)
+    task = await known_task(service, task_id)
     if task.state not in (State.FAILED, State.CANCELLED):
         raise replies.not_allowed_now(f"Only a failed or cancelled task can be retried; this one is {task.state.value}")
     again = repeat(task, caller.key_id)
@@ -93,7 +106,8 @@ async def retry(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Resp
     return json_reply(body)
 
 
-async def _known(service: Service, task_id: str) -> TaskRecord:
+async def known_task(service: Service, task_id: str) -> TaskRecord:
+    """The record of a task. Raises Refusal if there is none."""
     task = await service.store.run(steps.task(task_id))
     if task is None:
         raise replies.no_such_task(task_id)

@@ -11,9 +11,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel
+
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class Log(Protocol):
+    """Says what the work is about: which inputs, which choices, what went wrong and was done without.
+
+    For the person who submitted the task: no secrets, no paths of the machine. Cheap; bounded for each attempt.
+    """
+
+    def __call__(self, message: str, level: Level = "info") -> None:
+        """One line, such as `2 of 3 storyboard images opened`. Progress is for `Report`."""
+
+
+def _unheard(message: str, level: Level = "info") -> None:
+    """For a job that nobody follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +44,8 @@ class Job:
     """An empty scratch folder of this attempt. Removed afterwards, whatever happens."""
     token: int
     """The fencing token of this attempt. Larger than that of any attempt before: use it to fence side effects."""
+    log: Log = _unheard
+    """Says a line of the work to whoever follows the task."""
 
 
 @dataclass(frozen=True, slots=True)

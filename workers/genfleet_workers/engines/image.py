@@ -35,6 +35,9 @@ class ImageEngine:
         report(0.02, "composing_scene")
         text = joined(data.prompt, data.pose, data.lighting)
         scene = Scene.from_text(text, seed, data.character_id or "").toward(self._style(data, warnings))
+        job.log(f"{data.resolution}, seed {seed}")
+        for warning in warnings:
+            job.log(warning, "warning")
         picture = _painted(scene, size_of(data.resolution), _PIXELS.get(data.quality or "", _MOST_PIXELS), report)
         report(0.88, "encoding_png")
         file = job.folder / "image.png"

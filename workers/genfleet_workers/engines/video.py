@@ -39,6 +39,9 @@ class VideoEngine:
         report(0.0, "opening_storyboard")
         form = Format(bounded(*size, _MOST_PIXELS), size, data.fps)
         shots = self._shots(data, form.frame_size, warnings, report)
+        job.log(f"{len(shots)} shots, {frames} frames at {data.fps} a second, {data.resolution}, seed {seed_of(data)}")
+        for warning in warnings:
+            job.log(warning, "warning")
         file = job.folder / "video.mp4"
         _encode(shots, frames, form, file, report)
         return Product(file, _metadata(data, frames, len(shots), warnings))

@@ -30,8 +30,8 @@ end
 
 -- The fields that `move` and `push` need.
 local function read_known(id)
-  return read(id, 'state', 'token', 'project', 'type', 'queue', 'priority', 'created', 'started', 'crashes', 'deliveries',
-    'callback')
+  return read(id, 'state', 'token', 'project', 'type', 'queue', 'priority', 'created', 'started', 'retries', 'crashes',
+    'deliveries', 'callback')
 end
 
 -- Where a task stands among those that wait: by priority, then by time. Both fit a double, to 4 µs.
@@ -47,8 +47,13 @@ local function remove_from_index(id, project, kind, state)
   redis.call('ZREM', key.index(state, kind, project), id)
 end
 
+-- Says what happened to a task, to whoever listens now or reads later. Events are numbered from 1 without a gap, so a
+-- reader can tell whether one is missing; the message only says that there is something to read.
 local function tell(id, now, ...)
-  redis.call('XADD', key.events(id), 'MAXLEN', '~', EVENTS_KEPT, '*', 'at', now, ...)
+  local number = redis.call('HINCRBY', key.task(id), 'events', 1)
+  if number == 1 then redis.call('DEL', key.events(id)) end -- of a record that is gone: its numbers would be in the way
+  redis.call('XADD', key.events(id), 'MAXLEN', '~', EVENTS_KEPT, number .. '-0', 'at', now, ...)
+  redis.call('PUBLISH', key.events(id), '')
 end
 
 -- The one place where a state changes. `...` are further fields of the record, by name and value.
@@ -59,7 +64,11 @@ local function move(task, to, now, ...)
   remove_from_index(task.id, task.project, task.type, task.state)
   place_in_index(task.id, task.project, task.type, to, task.created)
   redis.call('HSET', key.task(task.id), 'state', to, 'updated', now, ...)
-  tell(task.id, now, 'state', to)
+  if to == 'processing' then
+    tell(task.id, now, 'state', to, 'attempt', task.retries + 1)
+  else
+    tell(task.id, now, 'state', to)
+  end
   task.state = to
 end
 
@@ -136,7 +145,9 @@ local function end_overdue(task, now)
 end
 
 -- What the record says of an attempt that is over.
-local function clear_attempt(id) redis.call('HDEL', key.task(id), 'progress', 'step', 'started', 'worker') end
+local function clear_attempt(id)
+  redis.call('HDEL', key.task(id), 'progress', 'step', 'told', 'logged', 'started', 'worker')
+end
 
 -- Puts running work back, next in line, under a new token: whoever held it is fenced off from now on.
 local function back_to_queue(task, now)

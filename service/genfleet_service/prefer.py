@@ -1,0 +1,35 @@
+"""`Prefer: wait=N` (RFC 7240): a client that would rather have the end of its task as the answer, and waits for it.
+
+A wait costs the service a timer and a place in the event feed: no worker, no connection, and no look at Redis.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from genfleet.store import steps
+from genfleet.store.records import TaskRecord
+from genfleet_service.context import Service
+
+_WAIT = re.compile(rb'(?:^|,)\s*wait\s*=\s*"?(\d{1,6})"?\s*(?=$|[,;])', re.IGNORECASE)
+
+
+def seconds(headers: Iterable[tuple[bytes, bytes]], longest: int) -> int | None:
+    """How long the client wants to wait, and may. None: it asks for no wait, or for one that nobody can understand."""
+    for name, value in headers:
+        if name == b"prefer" and (found := _WAIT.search(value)):
+            return min(int(found[1]), longest)
+    return None
+
+
+def applied(wait: int) -> dict[str, str]:
+    """The header that says what was granted."""
+    return {"Preference-Applied": f"wait={wait}"}
+
+
+async def end_of(service: Service, task_id: str, known: int, wait: int) -> TaskRecord | None:
+    """The record of a task that has ended, or ends within `wait` seconds; None if it goes on."""
+    if await service.feed.ended(task_id, known, wait):
+        return await service.store.run(steps.task(task_id))
+    return None
