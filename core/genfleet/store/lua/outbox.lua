@@ -16,12 +16,12 @@ local function line_changed(host)
   end
 end
 
-local function line_up(id, host, at)
+local function schedule_webhook(id, host, at)
   redis.call('ZADD', key.outbox(host), at, id)
   line_changed(host)
 end
 
-local function leave_line(id, host)
+local function unpost_webhook(id, host)
   redis.call('ZREM', key.outbox(host), id)
   line_changed(host)
 end
@@ -53,7 +53,7 @@ end
 local function post_webhook(id, webhook, now)
   move_webhook(id, webhook, 'pending')
   redis.call('HSET', key.webhook(id), 'made', 0, 'due', now)
-  line_up(id, webhook.host, now)
+  schedule_webhook(id, webhook.host, now)
   redis.call('PUBLISH', key.outbox_wake(), '')
 end
 
@@ -71,7 +71,7 @@ end
 local function leave_outbox(id)
   local webhook = read_webhook(id, 'state', 'host', 'project')
   if not webhook.state then return end
-  leave_line(id, webhook.host)
+  unpost_webhook(id, webhook.host)
   unlist_webhook(id, webhook.project, webhook.state)
   unlist_webhook(id, webhook.project, '*')
   redis.call('DEL', key.webhook(id), key.webhook_attempts(id))

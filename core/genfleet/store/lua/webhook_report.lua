@@ -11,10 +11,10 @@ redis.call('HINCRBY', key.webhook(id), 'made', 1)
 redis.call('HDEL', key.webhook(id), 'sending')
 if to == 'pending' then
   redis.call('HSET', key.webhook(id), 'due', now + delay_ms)
-  line_up(id, webhook.host, now + delay_ms)
+  schedule_webhook(id, webhook.host, now + delay_ms)
 else
   move_webhook(id, webhook, to)
-  leave_line(id, webhook.host)
+  unpost_webhook(id, webhook.host)
   count('webhooks_' .. to)
 end
 return 1
