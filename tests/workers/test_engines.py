@@ -28,10 +28,11 @@ from genfleet.errors import PermanentError, TransientError
 from genfleet_workers.engines.base import Job, Product
 from genfleet_workers.engines.encoder import Encoder, Format
 from genfleet_workers.engines.image import ImageEngine
-from genfleet_workers.engines.pictures import PictureSources, decode, shown
+from genfleet_workers.engines.pictures import PictureSources, decode
 from genfleet_workers.engines.procedural.choices import Setting
 from genfleet_workers.engines.procedural.scene import Scene
 from genfleet_workers.engines.procedural.stage import Camera, build
+from genfleet_workers.engines.sources import Sources, shown
 from genfleet_workers.engines.video import VideoEngine
 from tests.support.products import file_of
 from tests.support.waiting import wait_for
@@ -55,14 +56,14 @@ class Told:
 
 
 @pytest.fixture
-def sources(tmp_path: Path) -> PictureSources:
+def sources(tmp_path: Path) -> Sources:
     """A media folder with a red picture in it, and one outside."""
     folder = tmp_path / "media"
     (folder / "boards").mkdir(parents=True)
     (folder / "boards" / "red one.png").write_bytes(png((200, 20, 20)))
     (tmp_path / "secret.png").write_bytes(png((0, 0, 255)))
     (folder / "link.png").symlink_to(tmp_path / "secret.png")
-    return PictureSources(folder, BASE)
+    return Sources(folder, BASE)
 
 
 @pytest.fixture
@@ -85,13 +86,17 @@ def data_uri(content: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(content).decode()
 
 
-def made(sources: PictureSources, folder: Path, data: TaskData, told: Told | None = None) -> Product:
+def made(sources: Sources, folder: Path, data: TaskData, told: Told | None = None) -> Product:
     """What the engine of this kind of data makes."""
-    engine = ImageEngine(sources) if isinstance(data, GenerateImage) else VideoEngine(sources)
+    engine = (
+        ImageEngine(PictureSources(sources))
+        if isinstance(data, GenerateImage)
+        else VideoEngine(PictureSources(sources))
+    )
     return engine.run(Job("task-1", "project-1", data, folder, 1), told or Told())
 
 
-def image(sources: PictureSources, folder: Path, **data: Any) -> tuple[Product, np.ndarray[Any, Any]]:
+def image(sources: Sources, folder: Path, **data: Any) -> tuple[Product, np.ndarray[Any, Any]]:
     """A made picture and its pixels."""
     product = made(sources, folder, GenerateImage(**{"resolution": "160x120", **data}))
     with Image.open(file_of(product)) as picture:
@@ -112,7 +117,7 @@ def colour_of(frame: np.ndarray[Any, Any]) -> list[float]:
     return [float(channel) for channel in middle.mean(axis=(0, 1))]
 
 
-def test_an_image_has_the_asked_size_and_says_what_it_is(sources: PictureSources, folder: Path) -> None:
+def test_an_image_has_the_asked_size_and_says_what_it_is(sources: Sources, folder: Path) -> None:
     """TS-083, TS-087: a PNG of exactly the asked resolution, with its facts in the metadata and in the file."""
     product, pixels = image(sources, folder, prompt=NOIR, resolution="200x130", seed=7)
     assert pixels.shape == (130, 200, 3)
@@ -127,7 +132,7 @@ def test_an_image_has_the_asked_size_and_says_what_it_is(sources: PictureSources
 
 
 @pytest.mark.parametrize("resolution", ["16x16", "17x301", "1024x16", "16x640"])
-def test_odd_shapes_are_drawn_too(sources: PictureSources, folder: Path, resolution: str) -> None:
+def test_odd_shapes_are_drawn_too(sources: Sources, folder: Path, resolution: str) -> None:
     """TS-087: every resolution that admission accepts is drawn."""
     _, pixels = image(sources, folder, prompt=NOIR, resolution=resolution)
     assert f"{pixels.shape[1]}x{pixels.shape[0]}" == resolution
@@ -145,7 +150,7 @@ def test_every_setting_is_a_picture(setting: Setting) -> None:
         assert np.abs(first - last).mean() > 1, scene
 
 
-def test_the_same_input_makes_the_same_file(sources: PictureSources, folder: Path) -> None:
+def test_the_same_input_makes_the_same_file(sources: Sources, folder: Path) -> None:
     """Without a seed one is made from the input: the same input gives the same bytes, another one others."""
     first = file_of(image(sources, folder, prompt=NOIR)[0]).read_bytes()
     assert file_of(image(sources, folder, prompt=NOIR)[0]).read_bytes() == first
@@ -161,9 +166,7 @@ def test_the_same_input_makes_the_same_file(sources: PictureSources, folder: Pat
         {"prompt": NOIR + " on a beach at sunrise, wide", "seed": 1},
     ],
 )
-def test_other_words_and_seeds_make_other_pictures(
-    sources: PictureSources, folder: Path, other: dict[str, Any]
-) -> None:
+def test_other_words_and_seeds_make_other_pictures(sources: Sources, folder: Path, other: dict[str, Any]) -> None:
     """Prompt, seed and lighting each change the picture plainly."""
     _, first = image(sources, folder, prompt=NOIR, seed=1)
     _, second = image(sources, folder, **other)
@@ -180,7 +183,7 @@ def test_a_character_looks_alike_everywhere() -> None:
     assert Scene.from_text("detective street", 0, "someone_else").figures[0].look != looks[0]
 
 
-def test_a_style_guide_colours_the_picture(sources: PictureSources, folder: Path) -> None:
+def test_a_style_guide_colours_the_picture(sources: Sources, folder: Path) -> None:
     """TS-083: the colours of `style_guide` and `reference_images` are blended into the scene's."""
     _, plain = image(sources, folder, prompt="mountains at noon", seed=3)
     product, styled = image(
@@ -190,7 +193,7 @@ def test_a_style_guide_colours_the_picture(sources: PictureSources, folder: Path
     assert styled[..., 0].mean() - styled[..., 2].mean() > plain[..., 0].mean() - plain[..., 2].mean() + 20
 
 
-def test_a_missing_style_guide_is_a_warning(sources: PictureSources, folder: Path) -> None:
+def test_a_missing_style_guide_is_a_warning(sources: Sources, folder: Path) -> None:
     """TS-083: a picture that cannot be opened is named; the work goes on without it."""
     product, _ = image(sources, folder, style_guide=f"{BASE}/gone.png", reference_images=["http://127.0.0.1:9/a"])
     style, reference = product.metadata["warnings"]
@@ -198,7 +201,7 @@ def test_a_missing_style_guide_is_a_warning(sources: PictureSources, folder: Pat
     assert reference.startswith("reference_images[0] could not be opened")
 
 
-def test_image_progress_moves_forward(sources: PictureSources, folder: Path) -> None:
+def test_image_progress_moves_forward(sources: Sources, folder: Path) -> None:
     """Progress starts at the composition, passes the layers and ends at 1."""
     told = Told()
     made(sources, folder, GenerateImage(prompt=NOIR, resolution="64x64"), told)
@@ -213,7 +216,7 @@ def test_image_progress_moves_forward(sources: PictureSources, folder: Path) -> 
     ]
 
 
-def test_a_video_is_exact_to_the_frame(sources: PictureSources, folder: Path) -> None:
+def test_a_video_is_exact_to_the_frame(sources: Sources, folder: Path) -> None:
     """TS-080, TS-082, TS-087: H.264 of the asked size, rate and length, that moves, and whose metadata is true."""
     data = GenerateVideo(scene_description=NOIR + " walking", duration=1.5, fps=12, resolution="192x108", seed=4)
     product = made(sources, folder, data)
@@ -239,7 +242,7 @@ def test_a_video_is_exact_to_the_frame(sources: PictureSources, folder: Path) ->
     assert all(np.abs(one - next_).mean() > 0.2 for one, next_ in pairwise(shown_frames))
 
 
-def test_video_progress_is_that_of_the_encoder(sources: PictureSources, folder: Path) -> None:
+def test_video_progress_is_that_of_the_encoder(sources: Sources, folder: Path) -> None:
     """Progress follows the frames that ffmpeg has finished, never falls, and ends at 1."""
     told = Told()
     made(sources, folder, GenerateVideo(duration=2, fps=24, resolution="64x36"), told)
@@ -251,21 +254,21 @@ def test_video_progress_is_that_of_the_encoder(sources: PictureSources, folder: 
     assert told.steps[-1] == (1.0, "finishing")
 
 
-def test_a_video_can_start_before_it_is_loaded(sources: PictureSources, folder: Path) -> None:
+def test_a_video_can_start_before_it_is_loaded(sources: Sources, folder: Path) -> None:
     """TS-082: the index of the file precedes its pictures (faststart), so that players need not fetch all of it."""
     product = made(sources, folder, GenerateVideo(duration=1, fps=5, resolution="64x64"))
     content = file_of(product).read_bytes()
     assert 0 < content.index(b"moov") < content.index(b"mdat")
 
 
-def test_a_larger_video_is_enlarged_from_bounded_frames(sources: PictureSources, folder: Path) -> None:
+def test_a_larger_video_is_enlarged_from_bounded_frames(sources: Sources, folder: Path) -> None:
     """TS-080: sizes beyond those that are painted are honoured to the pixel."""
     product = made(sources, folder, GenerateVideo(duration=1, fps=1, resolution="1920x1080"))
     (frame,) = frames(file_of(product))
     assert frame.shape == (1080, 1920, 3)
 
 
-def test_the_storyboard_is_what_is_seen(sources: PictureSources, folder: Path) -> None:
+def test_the_storyboard_is_what_is_seen(sources: Sources, folder: Path) -> None:
     """TS-080: the first shot shows the first picture, the last shot the last, and between them they are blended."""
     green = data_uri(png((20, 180, 40)))
     board = [green, f"{BASE}/boards/red%20one.png"]
@@ -280,7 +283,7 @@ def test_the_storyboard_is_what_is_seen(sources: PictureSources, folder: Path) -
     assert 40 < between[1] < 160
 
 
-def test_a_storyboard_picture_that_is_gone_is_drawn(sources: PictureSources, folder: Path) -> None:
+def test_a_storyboard_picture_that_is_gone_is_drawn(sources: Sources, folder: Path) -> None:
     """TS-080: an unreachable picture is replaced by a drawn shot and named, without its query."""
     board = ["https://10.0.0.1/a.jpg?token=secret", data_uri(png((20, 180, 40)))]
     data = GenerateVideo(storyboard_images=board, scene_description=NOIR, duration=1, fps=8, resolution="96x64")
@@ -293,7 +296,7 @@ def test_a_storyboard_picture_that_is_gone_is_drawn(sources: PictureSources, fol
     assert colour_of(shots[-1]) == pytest.approx((20, 180, 40), abs=12)
 
 
-def test_a_storyboard_longer_than_the_film_is_cut(sources: PictureSources, folder: Path) -> None:
+def test_a_storyboard_longer_than_the_film_is_cut(sources: Sources, folder: Path) -> None:
     """TS-080: as many pictures as can be seen are shown; the rest is named."""
     board = [data_uri(png((shade, 90, 90))) for shade in range(10)]
     product = made(sources, folder, GenerateVideo(storyboard_images=board, duration=1, fps=4, resolution="32x32"))
@@ -312,7 +315,7 @@ def children() -> set[int]:
     return {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
 
 
-def test_a_stopped_video_leaves_no_ffmpeg(sources: PictureSources, folder: Path) -> None:
+def test_a_stopped_video_leaves_no_ffmpeg(sources: Sources, folder: Path) -> None:
     """TS-108: when the soft limit strikes in the middle, ffmpeg is gone before the exception is."""
     before, told = children(), Told(stop_at=0.09)
     with pytest.raises(SoftTimeLimitExceeded):
@@ -385,16 +388,16 @@ def encode(file: Path) -> None:
         ("/etc/passwd", "Only http and https"),
     ],
 )
-def test_sources_that_are_not_pictures_are_refused(sources: PictureSources, source: str, complaint: str) -> None:
+def test_sources_that_are_not_pictures_are_refused(sources: Sources, source: str, complaint: str) -> None:
     """TS-112: neither a path out of the media folder nor a link out of it nor garbage is opened."""
     with pytest.raises(PermanentError, match=complaint):
-        sources.open(source)
+        PictureSources(sources).open(source)
 
 
 def test_a_media_url_is_no_prefix_of_another_host(tmp_path: Path) -> None:
     """A host whose name begins like this installation's is another host, and goes through the guard."""
     with pytest.raises(EgressRefused):
-        PictureSources(tmp_path, "http://127.0.0.1").open("http://127.0.0.1.nip.invalid@127.0.0.1/a.png")
+        PictureSources(Sources(tmp_path, "http://127.0.0.1")).open("http://127.0.0.1.nip.invalid@127.0.0.1/a.png")
 
 
 def test_bombs_are_refused_before_they_unfold() -> None:

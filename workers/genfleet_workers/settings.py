@@ -41,7 +41,7 @@ class WorkerSettings(ProgramSettings):
     time_limits: dict[str, tuple[float, float]] = Field(default={}, examples=[{"generate_video": [840, 900]}])
     """Soft and hard limit in seconds of task types that differ from the table (PI-001)."""
     allow_private_sources: bool = False
-    """Whether pictures may be fetched from private addresses."""
+    """Whether pictures and sounds may be fetched from private addresses."""
 
     @field_validator("queue")
     @classmethod

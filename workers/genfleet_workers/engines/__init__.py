@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet_workers.engines.base import Engine
+from genfleet_workers.engines.sources import Sources
 from genfleet_workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
@@ -48,10 +49,14 @@ class OnDemand(Mapping[str, Engine]):
         return len(self._makers)
 
 
+def _sources(settings: WorkerSettings) -> Sources:
+    return Sources(settings.media_dir, settings.media_url, settings.allow_private_sources)
+
+
 def _pictures(settings: WorkerSettings) -> PictureSources:
     from genfleet_workers.engines.pictures import PictureSources
 
-    return PictureSources(settings.media_dir, settings.media_url, settings.allow_private_sources)
+    return PictureSources(_sources(settings))
 
 
 def _image(settings: WorkerSettings) -> Engine:

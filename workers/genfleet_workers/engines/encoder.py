@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import shutil
 import subprocess
 import threading
 from collections import deque
@@ -13,9 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-import imageio_ffmpeg
-
-from genfleet.errors import PermanentError, TaskError, TransientError
+from genfleet.errors import TaskError
+from genfleet_workers.engines import ffmpeg
 
 _PATIENCE = 0.2
 """Seconds between two looks at how far ffmpeg is, once it has all frames."""
@@ -49,7 +46,7 @@ class Encoder:
     _complaints: deque[str] = field(default_factory=lambda: deque(maxlen=20))
 
     def __enter__(self) -> Encoder:
-        command = [_ffmpeg(), *_arguments(self.format, self.file)]
+        command = [ffmpeg.program(), *_arguments(self.format, self.file)]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
         for read, stream in ((self._follow, self._process.stdout), (self._listen, self._process.stderr)):
@@ -114,17 +111,7 @@ class Encoder:
     def _failure(self) -> TaskError:
         for reader in self._readers:
             reader.join()
-        said, status = "; ".join(self._complaints) or "no message", self._process.returncode
-        if status < 0:
-            return TransientError(f"ffmpeg was killed by signal {-status}")
-        if "No space left on device" in said or status == 256 - errno.ENOSPC:
-            return TransientError("No space left for the video")
-        return PermanentError(f"ffmpeg failed with status {status}: {said}")
-
-
-def _ffmpeg() -> str:
-    """The system's ffmpeg; without one, that of the `imageio-ffmpeg` wheel."""
-    return shutil.which("ffmpeg") or str(imageio_ffmpeg.get_ffmpeg_exe())
+        return ffmpeg.failure(self._process.returncode, "; ".join(self._complaints) or "no message")
 
 
 def _arguments(form: Format, file: Path) -> list[str]:
