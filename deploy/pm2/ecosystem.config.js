@@ -28,5 +28,6 @@ module.exports = {
     { ...program, name: "celery-redis-api", script: "genfleet-api" },
     worker("gpu_medium", 4, 300),
     worker("gpu_heavy", 2, 600),
+    worker("cpu_intensive", 4, 600),
   ],
 };

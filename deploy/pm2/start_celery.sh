@@ -13,6 +13,7 @@ worker() {
     export GENFLEET_REMOTE_CONTROL=${GENFLEET_REMOTE_CONTROL:-true} # for Flower and `celery inspect`
     genfleet-worker --queue gpu_medium --concurrency 4 --name celery-redis-worker-gpu_medium@%h &
     genfleet-worker --queue gpu_heavy --concurrency 2 --name celery-redis-worker-gpu_heavy@%h &
+    genfleet-worker --queue cpu_intensive --concurrency 4 --name celery-redis-worker-cpu_intensive@%h &
 }
 
 flower() {

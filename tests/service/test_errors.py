@@ -101,6 +101,35 @@ def test_the_documented_refusal_word_by_word(api: httpx.Client) -> None:
             id="TS-146 a duration in quotes",
         ),
         pytest.param(
+            submission(
+                task_type="process_audio",
+                task_data={
+                    "inputs": ["https://media.ft.tc/a.wav", {"source": "https://media.ft.tc/b.wav", "gain": 99}],
+                    "operations": [
+                        {"type": "trim", "start": -1},
+                        {"type": "reverb"},
+                        {"type": "trim", "start": 5, "end": 2},
+                    ],
+                },
+            ),
+            {
+                "task_data.inputs.1.gain": "Input should be less than or equal to 30",
+                "task_data.operations.0.start": "Input should be greater than or equal to 0",
+                "task_data.operations.1": "Must be an object whose type is one of "
+                "mix, trim, fade_in, fade_out, gain, denoise, loudness, speed, convert",
+                "task_data.operations.2": "The end must be later than the start",
+            },
+            id="TS-086 operations that cannot be done",
+        ),
+        pytest.param(
+            submission(task_type="generate_character_voice", task_data={"output_format": "aiff", "sample_rate": 1}),
+            {
+                "task_data.output_format": "Must be one of mp3, wav, ogg, flac",
+                "task_data.sample_rate": "Input should be greater than or equal to 8000",
+            },
+            id="TS-087 a voice in a format that is not made",
+        ),
+        pytest.param(
             submission(priority=9, callback_url="http://a.example", task_data={"resolution": "8x8"}),
             {"priority": PRIORITIES, "callback_url": HTTPS, "task_data.resolution": RESOLUTIONS},
             id="TS-146 all faults at once",

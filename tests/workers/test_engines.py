@@ -34,25 +34,12 @@ from genfleet_workers.engines.procedural.scene import Scene
 from genfleet_workers.engines.procedural.stage import Camera, build
 from genfleet_workers.engines.sources import Sources, shown
 from genfleet_workers.engines.video import VideoEngine
+from tests.support.attempts import Told, children
 from tests.support.products import file_of
 from tests.support.waiting import wait_for
 
 BASE = "https://media.test/files"
 NOIR = "1920s detective in film noir style, wearing trench coat"
-
-
-class Told:
-    """A report that remembers."""
-
-    def __init__(self, stop_at: float = 2.0) -> None:
-        self.steps: list[tuple[float, str]] = []
-        self._stop_at = stop_at
-
-    def __call__(self, fraction: float, step: str) -> None:
-        """Remember it, and stop the work as the soft limit does where that was asked for."""
-        self.steps.append((fraction, step))
-        if fraction >= self._stop_at:
-            raise SoftTimeLimitExceeded
 
 
 @pytest.fixture
@@ -308,11 +295,6 @@ def test_people_stand_where_they_were_put() -> None:
     """TS-080: `character_positions` places one figure each, side by side where they share a place."""
     scene = Scene.from_text("two people in a street", 1, "a b", (-0.5, 0.5))
     assert [figure.place for figure in scene.figures] == [-0.5, 0.5]
-
-
-def children() -> set[int]:
-    """The process ids of this process's children."""
-    return {int(pid) for file in Path("/proc/self/task").glob("*/children") for pid in file.read_text().split()}
 
 
 def test_a_stopped_video_leaves_no_ffmpeg(sources: Sources, folder: Path) -> None:

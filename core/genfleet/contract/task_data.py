@@ -43,7 +43,9 @@ VideoResolution = Annotated[Resolution, AfterValidator(_even)]
 Duration = Annotated[float, BeforeValidator(_duration)]
 Text = Annotated[str, Field(max_length=20_000)]
 Source = Annotated[str, Field(max_length=2_000_000)]
-"""Where a picture comes from: an https URL, a media_url of this installation, or a data: URI."""
+"""Where a picture or sound comes from: an https URL, a media_url of this installation, or a data: URI."""
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""Chance that can be had again: the same seed and input make the same file."""
 
 
 def size_of(resolution: str) -> tuple[int, int]:
@@ -69,7 +71,7 @@ class GenerateVideo(TaskData):
     duration: Duration = 7
     fps: int = Field(default=24, ge=1, le=60)
     resolution: VideoResolution = "1280x720"
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
+    seed: Seed | None = None
 
 
 class GenerateImage(TaskData):
@@ -83,19 +85,7 @@ class GenerateImage(TaskData):
     lighting: Text | None = None
     resolution: Resolution = "1024x1024"
     quality: Text | None = None
-    seed: int | None = Field(default=None, ge=0, lt=2**63)
-
-
-class GenerateCharacterVoice(TaskData):
-    """TS-084, TS-087."""
-
-    text: Text = ""
-    character_voice_profile: Source | None = None
-    emotion: Text | None = None
-    pace: Text | None = None
-    background_noise: Text | None = None
-    output_format: Text | None = None
-    sample_rate: int = Field(default=44_100, ge=8_000, le=192_000)
+    seed: Seed | None = None
 
 
 class TestPrompt(TaskData):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 
-from genfleet.contract import task_data
+from genfleet.contract import audio_data, task_data
 
 DEFAULT_PRIORITY = 2
 PRIORITIES = (1, 2, 3)
@@ -68,8 +68,10 @@ _TABLE = (
     _row("generate_video", "gpu_heavy", (540, 600), 300, task_data.GenerateVideo, has_engine=True),
     _row("render_animation", "gpu_heavy", (540, 600), 300, task_data.AnyData),
     _row("generate_image", "gpu_medium", (270, 300), 45, task_data.GenerateImage, has_engine=True),
-    _row("generate_character_voice", "cpu_intensive", (108, 120), 20, task_data.GenerateCharacterVoice),
-    _row("process_audio", "cpu_intensive", (540, 600), 22, task_data.AnyData),
+    _row(
+        "generate_character_voice", "cpu_intensive", (108, 120), 20, audio_data.GenerateCharacterVoice, has_engine=True
+    ),
+    _row("process_audio", "cpu_intensive", (540, 600), 22, audio_data.ProcessAudio, has_engine=True),
     _row("evaluate_department", "cpu_intensive", (270, 300), 90, task_data.EvaluateDepartment),
     _row("automated_gather_creation", "cpu_intensive", (540, 600), 240, task_data.AnyData),
     _row("test_prompt", "default", (54, 60), 10, task_data.TestPrompt, retry_delays=(60,)),

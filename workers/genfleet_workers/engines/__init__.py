@@ -71,4 +71,21 @@ def _video(settings: WorkerSettings) -> Engine:
     return VideoEngine(_pictures(settings))
 
 
-_MAKERS: Mapping[str, Make] = {"generate_image": _image, "generate_video": _video}
+def _voice(settings: WorkerSettings) -> Engine:
+    from genfleet_workers.engines.voice import VoiceEngine
+
+    return VoiceEngine(_sources(settings))
+
+
+def _audio(settings: WorkerSettings) -> Engine:
+    from genfleet_workers.engines.audio import AudioEngine
+
+    return AudioEngine(_sources(settings))
+
+
+_MAKERS: Mapping[str, Make] = {
+    "generate_image": _image,
+    "generate_video": _video,
+    "generate_character_voice": _voice,
+    "process_audio": _audio,
+}

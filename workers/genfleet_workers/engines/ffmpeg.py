@@ -52,6 +52,7 @@ def run_child(
         with subprocess.Popen(command, stdin=reads, stdout=stdout, stderr=says) as child:
             try:
                 _bound(child.pid)
+                watch()
                 while not _ended(child):
                     watch()
             finally:
