@@ -1,23 +1,36 @@
-"""Who calls, and what the caller may do. `KeyGate` finds out by the key, and every route may ask (`context.caller_of`)."""
+"""Who calls, and what the caller may do. Pure: `gates.KeyGate` asks it for every request, routes for what they are about.
+
+A request needs a scope by its method and path, so that a new route is guarded before anybody thinks of it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
 
+from genfleet.contract.limits import NO_LIMITS, Limits
+
 
 class Scope(StrEnum):
-    """What a key may be used for."""
+    """What a key may be used for. None contains another."""
 
     SUBMIT = "submit"
     """Submit, retry and cancel tasks."""
     READ = "read"
     """Look at tasks, projects, queues and workers."""
     ADMIN = "admin"
-    """Keys, and what concerns everybody."""
+    """Keys, and whatever changes what belongs to everybody, such as a queue."""
 
 
 EVERYTHING = frozenset(Scope)
+
+_PREFIX = "/api/v1"
+_HEALTH = f"{_PREFIX}/health"
+_OWN = f"{_PREFIX}/webhooks/secret"
+"""What a key's own tasks are signed with."""
+_OF_TASKS = (f"{_PREFIX}/tasks", f"{_PREFIX}/projects")
+_OF_KEYS = f"{_PREFIX}/keys"
+_LOOKS = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +42,37 @@ class Caller:
     name: str
     """Whose key it is, for people."""
     scopes: frozenset[Scope] = EVERYTHING
+    projects: frozenset[str] | None = None
+    """The projects that it may use and see. None: all."""
+    limits: Limits = NO_LIMITS
+
+    def may_use(self, project: str) -> bool:
+        """Whether it may submit to this project, and see its tasks."""
+        return self.projects is None or project in self.projects
+
+
+def is_protected(path: str) -> bool:
+    """Whether this path is for callers with a key."""
+    return _is_under(path, _PREFIX)
+
+
+def is_health(path: str) -> bool:
+    """The one path there that may be open (PI-008)."""
+    return path == _HEALTH
+
+
+def scope_needed(method: str, path: str) -> Scope | None:
+    """The scope that a request needs; None: any key will do. Changes need `admin`, except those of tasks."""
+    if is_health(path):
+        return None
+    if _is_under(path, _OF_KEYS):
+        return Scope.ADMIN
+    if _is_under(path, _OWN):
+        return Scope.SUBMIT
+    if method in _LOOKS:
+        return Scope.READ
+    return Scope.SUBMIT if any(_is_under(path, prefix) for prefix in _OF_TASKS) else Scope.ADMIN
+
+
+def _is_under(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix + "/")

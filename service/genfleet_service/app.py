@@ -25,13 +25,23 @@ from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
 from genfleet_service.media import Media
 from genfleet_service.routes import events, fleet, health, projects, queues, tasks, webhooks
+from genfleet_service.routes import keys as key_routes
 from genfleet_service.settings import ServiceSettings
 from genfleet_service.webhooks.courier import Courier
 
 log = structlog.get_logger(__name__)
 
 # Fixed paths before those with an id in them: /tasks/metrics is no task (TS-069).
-ROUTERS = (health.router, fleet.router, queues.router, projects.router, webhooks.router, tasks.router, events.router)
+ROUTERS = (
+    health.router,
+    fleet.router,
+    queues.router,
+    key_routes.router,
+    projects.router,
+    webhooks.router,
+    tasks.router,
+    events.router,
+)
 
 
 def create_app(settings: ServiceSettings, stopping: asyncio.Event) -> ASGIApp:
@@ -39,7 +49,7 @@ def create_app(settings: ServiceSettings, stopping: asyncio.Event) -> ASGIApp:
 
     `stopping` tells it that the program is about to end: answers that go on for long are ended then.
     """
-    keys = KeyRing(settings.keys())
+    keys = KeyRing(settings.keys(), settings.limits())
     app: ASGIApp = gates.Express(create_api(settings, keys, stopping), tasks.EXPRESS)
     app = gates.BodyGate(app, limit=settings.body_limit)
     app = gates.KeyGate(app, keys, health_needs_key=settings.health_needs_key)

@@ -66,6 +66,20 @@ _DELIVERY = {
     "next_attempt_at": None,
     "attempts": _ATTEMPTS,
 }
+_KEY = {
+    "key_id": "4f1c2a9d0b7e",
+    "name": "auto-movie",
+    "source": "redis",
+    "scopes": ["read", "submit"],
+    "projects": ["detective_series_001"],
+    "submissions_per_minute": 300,
+    "status_reads_per_minute": None,
+    "project_tasks": None,
+    "created_at": _CREATED,
+    "last_used_at": None,
+    "previous_valid_until": None,
+}
+_SECRET = "gf_4f1c2a9d0b7e_" + "x" * 43
 _COUNTS = {
     "total_tasks": 1523,
     "completed_tasks": 1398,
@@ -180,6 +194,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "status": "queued",
         "message": "Task retry submitted successfully",
     },
+    "KeyTerms": {
+        "name": "auto-movie",
+        "scopes": ["read", "submit"],
+        "projects": ["detective_series_001"],
+        "submissions_per_minute": 300,
+    },
+    "MadeKey": {**_KEY, "api_key": _SECRET},
+    "KeyList": {"keys": [{**_KEY, "last_used_at": _COMPLETED}], "total": 1},
+    "KeyRotation": {"grace_seconds": 86400},
+    "RevokedKey": {"key_id": "4f1c2a9d0b7e", "status": "revoked", "message": "The API key has been revoked"},
     "AliveBody": {"status": "healthy"},
     "HealthBody": {
         "status": "healthy",

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from genfleet.errors import StoreUnavailable
-from genfleet_service import replies
+from genfleet_service import access, replies
 from genfleet_service.context import CALLER
 from genfleet_service.keyring import KeyRing
 
@@ -23,14 +23,11 @@ log = structlog.get_logger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 
-_PROTECTED = "/api/v1"
-_HEALTH = "/api/v1/health"
-
 
 class KeyGate:
-    """Everything under /api/v1 needs a key; /api/v1/health takes none, but refuses a wrong one (PI-008, TS-144).
+    """Everything under /api/v1 needs a key with the scope for it.
 
-    Whose key it is goes along with the request: see `context.caller_of`.
+    /api/v1/health takes none, but refuses a wrong one (PI-008, TS-144, NS-012). Whose key it is goes along with the request: see `context.caller_of`.
     """
 
     def __init__(self, app: ASGIApp, keys: KeyRing, *, health_needs_key: bool) -> None:
@@ -39,21 +36,27 @@ class KeyGate:
         self._health_needs_key = health_needs_key
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let through, or answer 401."""
-        if scope["type"] == "http" and not self._may_pass(scope):
-            await replies.unauthorized().reply()(scope, receive, send)
-            return
+        """Let through, or answer 401 or 403."""
+        if scope["type"] == "http" and access.is_protected(scope["path"]):
+            refusal = self._refusal(scope)
+            if refusal is not None:
+                await refusal.reply()(scope, receive, send)
+                return
         await self.app(scope, receive, send)
 
-    def _may_pass(self, scope: Scope) -> bool:
-        path: str = scope["path"]
-        if path != _PROTECTED and not path.startswith(_PROTECTED + "/"):
-            return True
-        for name, value in scope["headers"]:
-            if name == b"x-api-key":
-                scope[CALLER] = self._keys.find(value)
-                return scope[CALLER] is not None
-        return path == _HEALTH and not self._health_needs_key
+    def _refusal(self, scope: Scope) -> replies.Refusal | None:
+        key = next((value for name, value in scope["headers"] if name == b"x-api-key"), None)
+        if key is None:
+            is_open = access.is_health(scope["path"]) and not self._health_needs_key
+            return None if is_open else replies.unauthorized()
+        caller = self._keys.find(key)
+        if caller is None:
+            return replies.unauthorized()
+        scope[CALLER] = caller
+        needed = access.scope_needed(scope["method"], scope["path"])
+        if needed is not None and needed not in caller.scopes:
+            return replies.forbidden(f"This API key lacks the scope '{needed}'")
+        return None
 
 
 class BodyGate:

@@ -1,6 +1,6 @@
-"""Who may call: API keys, kept as SHA-256 digests and compared in constant time (TS-005).
+"""Who may call: the keys that are valid now, compared by their digests in constant time (TS-005).
 
-A key has 256 random bits, so one round of SHA-256 is enough: there is nothing to guess.
+Asked by `gates.KeyGate` for every request; it looks into Redis beside that, every other second.
 """
 
 from __future__ import annotations
@@ -8,45 +8,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
-import orjson
 import structlog
 
+from genfleet.contract.limits import NO_LIMITS, Limits
 from genfleet.errors import StoreUnavailable
 from genfleet.store import steps
 from genfleet.store.client import AsyncStore
+from genfleet.store.records import KeysSeen
 from genfleet_service.access import Caller
+from genfleet_service.keys import ApiKey, digest
 
 log = structlog.get_logger(__name__)
 
-REFRESH_S = 5.0
-"""A key that is made or taken away counts everywhere this soon."""
+REFRESH_S = 2.0
+"""A key that is made, rotated or revoked counts everywhere within 5 s, the time that Redis has for its answer included."""
 _ROUNDS = 200_000
 """Of the derivation of an id; about 50 ms."""
-
-
-def digest(key: bytes) -> bytes:
-    """What is kept of a key."""
-    return hashlib.sha256(key).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key as it is shown, once, and the entry that is kept."""
-
-    id: str
-    secret: str
-    entry: bytes
-
-
-def new_key(name: str, secret: str = "") -> NewKey:
-    """Make a key, or an entry for a key that exists."""
-    key_id = secrets.token_hex(6)
-    shown = secret or f"gf_{key_id}_{secrets.token_urlsafe(32)}"
-    return NewKey(key_id, shown, orjson.dumps({"name": name, "sha256": digest(shown.encode()).hex()}))
 
 
 def key_id_of_settings(key: str) -> str:
@@ -58,22 +37,21 @@ def key_id_of_settings(key: str) -> str:
     return "env-" + hashlib.pbkdf2_hmac("sha256", digest(key.encode()), b"genfleet key id", _ROUNDS, 6).hex()
 
 
-def _stored(key_id: str, entry: bytes) -> tuple[bytes, Caller] | None:
-    """None for an entry that is not one of ours; it must not lock everyone else out."""
-    try:
-        fields = orjson.loads(entry)
-        return bytes.fromhex(fields["sha256"]), Caller(key_id, str(fields["name"]))
-    except (ValueError, KeyError, TypeError):
-        log.warning("key_entry_unreadable", key_id=key_id)
-        return None
-
-
 class KeyRing:
     """Every valid key, by its digest: those of the settings, and those in Redis."""
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._fixed = tuple((digest(key.encode()), Caller(key_id_of_settings(key), "environment")) for key in keys)
+    def __init__(self, keys: Iterable[str], limits: Limits = NO_LIMITS) -> None:
+        self._limits = limits
+        self._fixed = tuple(
+            (digest(key.encode()), Caller(key_id_of_settings(key), "environment", limits=limits)) for key in keys
+        )
         self._stored: tuple[tuple[bytes, Caller], ...] = ()
+        self._used: set[str] = set()
+
+    @property
+    def of_settings(self) -> tuple[Caller, ...]:
+        """Those whose keys are in the settings."""
+        return tuple(caller for _, caller in self._fixed)
 
     def find(self, key: bytes) -> Caller | None:
         """Whose key this is; None: it is none of ours. Takes as long for any key: every digest is compared."""
@@ -81,12 +59,25 @@ class KeyRing:
         for known, caller in (*self._fixed, *self._stored):
             if hmac.compare_digest(asked, known):
                 found = caller
+        if found is not None:
+            self._used.add(found.key_id)
         return found
 
     async def refresh(self, store: AsyncStore) -> None:
-        """Read the stored keys. Raises StoreUnavailable; the keys that are known stay valid."""
-        entries = await store.run(steps.api_keys())
-        self._stored = tuple(filter(None, (_stored(key_id, entry) for key_id, entry in entries.items())))
+        """Read the stored keys, and write down which were used. Raises StoreUnavailable; known keys stay valid."""
+        self._stored = tuple(self._valid(await store.run(steps.api_keys())))
+        used, self._used = self._used, set()
+        if used:
+            await store.run(steps.note_key_uses(used))
+
+    def _valid(self, seen: KeysSeen) -> Iterator[tuple[bytes, Caller]]:
+        for key_id, entry in seen.entries.items():
+            try:
+                key = ApiKey.read(entry)
+                caller = key.caller(key_id, self._limits)
+                yield from ((known, caller) for known in key.digests(seen.now_ms))
+            except ValueError:  # not one of ours; it must not lock everyone else out
+                log.warning("key_entry_unreadable", key_id=key_id)
 
     async def follow(self, store: AsyncStore) -> None:
         """Refresh for as long as the program runs."""

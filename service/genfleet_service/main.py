@@ -1,4 +1,4 @@
-"""`genfleet-api`: serves the API. `genfleet-api create-key NAME`: makes an API key and shows it, once."""
+"""`genfleet-api`: serves the API. Its subcommands make, list, rotate and revoke API keys."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import uvicorn
 
 from genfleet import logs
 from genfleet.errors import ConfigurationError, GenfleetError
-from genfleet.store import steps
 from genfleet.store.client import SyncStore
+from genfleet_service import key_commands
 from genfleet_service.app import create_app
-from genfleet_service.keyring import new_key
 from genfleet_service.settings import ServiceSettings
 
 
@@ -22,21 +21,16 @@ def main() -> int:
     """Parse the command line, read the settings, and do what was asked."""
     parser = argparse.ArgumentParser(prog="genfleet-api", description=__doc__)
     commands = parser.add_subparsers(dest="command")
-    create = commands.add_parser("create-key", help="make an API key and show it, once")
-    create.add_argument("name", help="whose key it is, e.g. auto-movie")
+    key_commands.add_to(commands)
     asked = parser.parse_args()
     try:
         settings = ServiceSettings.load()
-        return _create_key(settings, asked.name) if asked.command == "create-key" else _serve(settings)
+        if asked.command is None:
+            return _serve(settings)
+        asked.act(SyncStore(settings.redis_url), asked)
     except GenfleetError as error:
         sys.stderr.write(f"genfleet-api: {error}\n")
         return 2
-
-
-def _create_key(settings: ServiceSettings, name: str) -> int:
-    made, store = new_key(name), SyncStore(settings.redis_url)
-    store.run(steps.save_api_key(made.id, made.entry))
-    sys.stdout.write(f"{made.secret}\n")
     return 0
 
 

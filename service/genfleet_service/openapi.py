@@ -13,21 +13,38 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
-from genfleet_service import replies
+from genfleet.contract.limits import Left
+from genfleet_service import admission, replies
 from genfleet_service.examples import EXAMPLES
+from genfleet_service.settings import ServiceSettings
 from genfleet_service.submissions import Submission
 from genfleet_service.views import ErrorBody
 
+USUAL = ServiceSettings.model_construct().limits()
+"""The limits of examples: those that hold where nobody set others."""
 _ERRORS: dict[int, tuple[str, replies.Refusal]] = {
     400: (
         "The request is not valid; `details` names each field",
         replies.invalid({"priority": "Priority must be 1 (high), 2 (normal) or 3 (low)"}),
     ),
     401: ("The key is missing or wrong", replies.unauthorized()),
-    403: ("The key may not do this: it lacks a scope", replies.forbidden("admin")),
+    403: (
+        "The key is good, but lacks the scope or the project",
+        replies.forbidden("This API key lacks the scope 'submit'"),
+    ),
     404: ("There is no such task, or it has expired", replies.no_such_task("abc123-def456-ghi789")),
+    409: ("Somebody else changed it at the same time", replies.changed_meanwhile()),
     413: ("The body is too large", replies.too_large(1024 * 1024)),
-    503: ("Redis cannot be reached; try again after `retry_after` seconds", replies.unavailable()),
+    422: ("The Idempotency-Key came before, with another request", replies.reused_key()),
+    429: (
+        "A limit is reached; try again after `retry_after` seconds",
+        replies.rate_limited(
+            "This API key may submit 100 tasks a minute: try again in 1 s",
+            1,
+            {"Retry-After": "1", **admission.submission_headers(USUAL, Left(0, 600, 12))},
+        ),
+    ),
+    503: ("Redis cannot be reached, or a queue is full; try again after `retry_after` seconds", replies.unavailable()),
 }
 """What an error means, and one as it goes out."""
 
@@ -43,7 +60,19 @@ TASK_ID = {
         }
     ]
 }
+ONCE = {
+    "parameters": [
+        {
+            "name": admission.IDEMPOTENCY_KEY,
+            "in": "header",
+            "description": "A name for this request, such as a UUID. The same request under the same name makes no second "
+            "task for 24 hours: it is answered as the first one was, with `Idempotent-Replayed: true`",
+            "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        }
+    ]
+}
 SUBMISSION = {
+    **ONCE,
     "requestBody": {
         "required": True,
         "content": {
@@ -52,7 +81,7 @@ SUBMISSION = {
                 "example": EXAMPLES["Submission"],
             }
         },
-    }
+    },
 }
 
 
@@ -92,7 +121,7 @@ def answers(body: Any, *errors: int | replies.Refusal) -> dict[int | str, dict[s
     An error is its status, or one of them as it goes out, where the usual one is not what this route says.
     """
     documented = answer(body)
-    for error in (*errors, 401, 503):
+    for error in (*errors, 401, 403, 503):
         status = error if isinstance(error, int) else error.status
         words, usual = _ERRORS[status]
         documented.setdefault(status, _error(words, usual if isinstance(error, int) else error))
@@ -101,7 +130,7 @@ def answers(body: Any, *errors: int | replies.Refusal) -> dict[int | str, dict[s
 
 def event_stream(body: Any, *errors: int | replies.Refusal) -> dict[int | str, dict[str, Any]]:
     """The documented answers of a route that streams events, or gives those so far as JSON."""
-    documented = answers(body, *errors, 404)
+    documented = answers(body, *errors, 404, 429)
     documented[200]["content"] = {"text/event-stream": {"schema": {"type": "string"}, "example": STREAM}}
     return documented | {204: {"description": "The task has ended, and its last event was had before"}}
 

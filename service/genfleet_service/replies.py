@@ -54,9 +54,9 @@ def unauthorized() -> Refusal:
     return Refusal(401, "authentication_failed", "Invalid or missing API key")
 
 
-def forbidden(scope: str) -> Refusal:
-    """The key is a good one, and not good for this."""
-    return Refusal(403, "forbidden", f"This API key may not do that: it needs the scope '{scope}'")
+def forbidden(message: str) -> Refusal:
+    """The key is good, but not for this (NS-012). The message names what it lacks."""
+    return Refusal(403, "forbidden", message)
 
 
 def no_such_task(task_id: str) -> Refusal:
@@ -73,6 +73,33 @@ def unavailable() -> Refusal:
         retry_after=RETRY_SOON,
         headers={"Retry-After": str(RETRY_SOON)},
     )
+
+
+def busy(wait_s: int, headers: Mapping[str, str]) -> Refusal:
+    """TS-147: more waits in the queue than may. Nothing was done."""
+    message = "All workers are busy, please try again later"
+    return Refusal(503, "service_unavailable", message, retry_after=wait_s, headers=headers)
+
+
+def rate_limited(message: str, wait_s: int, headers: Mapping[str, str]) -> Refusal:
+    """TS-154: over a limit. Nothing was done."""
+    return Refusal(429, "rate_limit_exceeded", message, retry_after=wait_s, headers=headers)
+
+
+def reused_key() -> Refusal:
+    """NS-005: two different requests under one Idempotency-Key."""
+    message = "This Idempotency-Key came before, with another request: a new request needs a new one"
+    return Refusal(422, "idempotency_key_reused", message)
+
+
+def no_such_key(key_id: str) -> Refusal:
+    """NS-012."""
+    return Refusal(404, "key_not_found", f"API key with ID '{key_id}' not found")
+
+
+def changed_meanwhile() -> Refusal:
+    """Two people changed the same at once, and the other was faster."""
+    return Refusal(409, "conflict", "Somebody else changed this just now: look at it, and try again")
 
 
 def too_large(limit: int) -> Refusal:

@@ -6,6 +6,7 @@ from ipaddress import ip_address
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
+from genfleet.contract.limits import Limits, Rate
 from genfleet.settings import ProgramSettings
 from genfleet_service.webhooks.rules import CallbackRules
 
@@ -48,6 +49,19 @@ class ServiceSettings(ProgramSettings):
         """Which callback URLs are accepted."""
         return CallbackRules(self.allow_http_callbacks, self.allow_private_callbacks)
 
+    submissions_per_minute: int = Field(default=100, ge=0)
+    """What a key may submit (TS-150). 0 is no limit, here and below; a key may have numbers of its own."""
+    submissions_saved_seconds: int = Field(default=60, ge=1, le=3600)
+    """For how long a key's unused submissions are saved up, to be made at once."""
+    status_reads_per_minute: int = Field(default=1000, ge=0)
+    """How often a key may look at tasks (TS-151)."""
+    status_reads_saved_seconds: int = Field(default=300, ge=1, le=3600)
+    """The same for looks. With five minutes' worth, 50 tasks may be polled every 2 s for 10 minutes (TS-153)."""
+    project_tasks: int = Field(default=50, ge=0)
+    """Tasks of one project that may be queued or running (TS-152)."""
+    queue_length: int = Field(default=10_000, ge=0)
+    """Tasks that may wait in one queue before it refuses more with 503 (TS-147)."""
+
     @field_validator("host")
     @classmethod
     def _is_address(cls, host: str) -> str:
@@ -57,6 +71,15 @@ class ServiceSettings(ProgramSettings):
             except ValueError:
                 raise ValueError("must be localhost or an IP address to listen on, such as 0.0.0.0") from None
         return host
+
+    def limits(self) -> Limits:
+        """What everybody may, unless their key says otherwise."""
+        return Limits(
+            submissions=Rate(self.submissions_per_minute, self.submissions_saved_seconds),
+            reads=Rate(self.status_reads_per_minute, self.status_reads_saved_seconds),
+            project_tasks=self.project_tasks,
+            queue_length=self.queue_length,
+        )
 
     def keys(self) -> tuple[str, ...]:
         """The keys of the environment, one by one."""

@@ -167,7 +167,7 @@ def paused(pause: Pause | None) -> PauseBody | None:
 def submitted(task: NewTask, answer: Submitted, warnings: list[str]) -> SubmittedBody:
     """The answer to a submission."""
     body: SubmittedBody = {
-        "task_id": task.id,
+        "task_id": answer.id,
         "status": answer.state.value,
         "project_id": task.project,
         "estimated_duration": round(TASK_TYPES[task.type].estimate.total_seconds()),

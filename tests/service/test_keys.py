@@ -14,7 +14,7 @@ import pytest
 from genfleet.contract.keys import key
 from genfleet.store import steps
 from genfleet.store.client import SyncStore
-from genfleet_service.keyring import new_key
+from genfleet_service.keys import KeyTerms, make
 from genfleet_service.settings import ServiceSettings
 from tests.service.acts import look, submission, submitted
 from tests.support.servers import KEY, Redis, Site, clean_environment
@@ -83,11 +83,13 @@ def test_a_made_key_is_valid_within_seconds_and_so_is_its_end(
 
 
 def test_only_the_digest_of_a_made_key_is_kept(site: Site, redis_server: Redis) -> None:
-    """TS-005, NS-012: Redis holds its name and SHA-256, and nowhere the key itself or a piece of its secret."""
+    """TS-005, NS-012: Redis holds its terms and SHA-256, and nowhere the key itself or a piece of its secret."""
     secret = create_key(site).stdout.strip()
     ((key_id, entry),) = stored_keys(redis_server).items()
     assert secret.startswith(f"gf_{key_id.decode()}_")
-    assert orjson.loads(entry) == {"name": "auto-movie", "sha256": hashlib.sha256(secret.encode()).hexdigest()}
+    kept = orjson.loads(entry)
+    assert (kept["name"], kept["sha256"]) == ("auto-movie", hashlib.sha256(secret.encode()).hexdigest())
+    assert kept.keys() == {"name", "sha256", "scopes", "created_ms"}
     assert secret.removeprefix(f"gf_{key_id.decode()}_").encode() not in entry
 
 
@@ -112,8 +114,8 @@ def test_a_task_names_the_key_that_submitted_it(api: httpx.Client, site: Site, s
 
 
 def test_keys_are_all_different() -> None:
-    """NS-012: the same name twice is two keys, each an entry of its own: that is how a key is rotated."""
-    first, second = new_key("auto-movie"), new_key("auto-movie")
+    """NS-012: the same name twice is two keys, each an entry of its own."""
+    first, second = make(KeyTerms(name="auto-movie"), 0), make(KeyTerms(name="auto-movie"), 0)
     assert first.secret != second.secret
     assert first.id != second.id
 

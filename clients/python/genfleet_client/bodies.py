@@ -176,6 +176,29 @@ class HealthBody(TypedDict):
     uptime: int
 
 
+class KeyView(TypedDict):
+    """A key. A limit that is null is that of the settings, and so is `projects`: all of them."""
+
+    key_id: str
+    name: str
+    source: str
+    scopes: list[str]
+    projects: list[str] | None
+    submissions_per_minute: int | None
+    status_reads_per_minute: int | None
+    project_tasks: int | None
+    created_at: str | None
+    last_used_at: str | None
+    previous_valid_until: str | None
+
+
+class KeyList(TypedDict):
+    """Every key."""
+
+    keys: list[KeyView]
+    total: int
+
+
 class ListedTask(TypedDict):
     """A task in a list. A document above 16 KiB is null; `omitted` then tells its size in bytes."""
 
@@ -207,6 +230,23 @@ class LogsBody(TypedDict):
     task_id: str
     logs: list[LogLine]
     complete: bool
+
+
+class MadeKey(TypedDict):
+    """A key with its secret, which is shown this once."""
+
+    key_id: str
+    name: str
+    source: str
+    scopes: list[str]
+    projects: list[str] | None
+    submissions_per_minute: int | None
+    status_reads_per_minute: int | None
+    project_tasks: int | None
+    created_at: str | None
+    last_used_at: str | None
+    previous_valid_until: str | None
+    api_key: str
 
 
 class Metrics(TypedDict):
@@ -282,6 +322,14 @@ class RetriedBody(TypedDict):
     new_task_id: str
     original_task_id: str
     status: State
+    message: str
+
+
+class RevokedKey(TypedDict):
+    """A key that is none any more."""
+
+    key_id: str
+    status: str
     message: str
 
 

@@ -155,6 +155,27 @@ export interface HealthBody {
   uptime: number
 }
 
+/** A key. A limit that is null is that of the settings, and so is `projects`: all of them. */
+export interface KeyView {
+  key_id: string
+  name: string
+  source: string
+  scopes: string[]
+  projects: string[] | null
+  submissions_per_minute: number | null
+  status_reads_per_minute: number | null
+  project_tasks: number | null
+  created_at: string | null
+  last_used_at: string | null
+  previous_valid_until: string | null
+}
+
+/** Every key. */
+export interface KeyList {
+  keys: KeyView[]
+  total: number
+}
+
 /** A task in a list. A document above 16 KiB is null; `omitted` then tells its size in bytes. */
 export interface ListedTask {
   task_id: string
@@ -183,6 +204,22 @@ export interface LogsBody {
   task_id: string
   logs: LogLine[]
   complete: boolean
+}
+
+/** A key with its secret, which is shown this once. */
+export interface MadeKey {
+  key_id: string
+  name: string
+  source: string
+  scopes: string[]
+  projects: string[] | null
+  submissions_per_minute: number | null
+  status_reads_per_minute: number | null
+  project_tasks: number | null
+  created_at: string | null
+  last_used_at: string | null
+  previous_valid_until: string | null
+  api_key: string
 }
 
 /** Counters since the store was made, and rates in percent. */
@@ -250,6 +287,13 @@ export interface RetriedBody {
   new_task_id: string
   original_task_id: string
   status: State
+  message: string
+}
+
+/** A key that is none any more. */
+export interface RevokedKey {
+  key_id: string
+  status: string
   message: string
 }
 

@@ -6,7 +6,7 @@ of the API say what everybody may, a key may have limits of its own, and 0 alway
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -27,6 +27,10 @@ class Rate:
     def window_s(self) -> int:
         """Seconds in which an empty bucket is full again: in the long run, `burst` in so many seconds."""
         return max(1, round(self.burst * 60 / self.per_minute)) if self.per_minute else 0
+
+    def at(self, per_minute: int | None) -> Rate:
+        """The same for who may more, or less. None: as it is."""
+        return self if per_minute is None else replace(self, per_minute=per_minute)
 
 
 NO_RATE = Rate()

@@ -112,7 +112,7 @@ class TaskRecord:
 
     STATUS: ClassVar[tuple[str, ...]] = (
         *("state", "project", "type", "created", "started", "finished", "retries", "due"),
-        *("progress", "step", "result", "error", "last_error"),
+        *("progress", "step", "result", "error", "last_error", "events"),
     )
     """The fields of a status: a record that is read with these alone has nothing in the others, which may be large."""
 
@@ -327,6 +327,17 @@ class QueueSeen:
     fleet: dict[str, Any] | None
     """The last report of whoever sizes this queue's fleet."""
     paused: Pause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeysSeen:
+    """Every API key, at one moment."""
+
+    now_ms: int
+    entries: Mapping[str, bytes]
+    """By id."""
+    used_ms: Mapping[str, int]
+    """When each was last used, by id; those of the settings as well."""
 
 
 @dataclass(frozen=True, slots=True)

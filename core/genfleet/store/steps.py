@@ -403,18 +403,33 @@ def forget_fleets(queues: Sequence[str]) -> Call[int]:
 # -- access --------------------------------------------------------------------------------------------------------------
 
 
-def save_api_key(key_id: str, entry: bytes) -> Call[int]:
-    """Keeps an API key: its name and digest, never the key itself."""
-    return Call("HSET", (key("api_keys"), key_id, entry), int)
+def api_keys() -> Call[records.KeysSeen]:
+    """Every API key that was made, and when each was used."""
+
+    def read(reply: list[Any]) -> records.KeysSeen:
+        now_ms, entries, uses = reply
+        return records.KeysSeen(
+            now_ms,
+            {key_id.decode(): entry for key_id, entry in _pairs(entries).items()},
+            {key_id.decode(): int(at) for key_id, at in _pairs(uses).items()},
+        )
+
+    return Call(script("api_keys"), (), read)
 
 
-def api_keys() -> Call[dict[str, bytes]]:
-    """Every API key's entry, by id."""
+def save_api_key(key_id: str, entry: bytes, instead_of: bytes = b"") -> Call[bool]:
+    """Keeps an API key: its digest and what it may do, never the key itself. False: somebody else changed it."""
+    return Call(script("save_api_key"), (key_id, entry, instead_of), bool)
 
-    def read(reply: Any) -> dict[str, bytes]:
-        return {name.decode(): entry for name, entry in _pairs(reply).items()}
 
-    return Call("HGETALL", (key("api_keys"),), read)
+def remove_api_key(key_id: str) -> Call[bool]:
+    """Revokes an API key. False: there is none."""
+    return Call(script("remove_api_key"), (key_id,), bool)
+
+
+def note_key_uses(key_ids: Iterable[str]) -> Call[int]:
+    """These keys were used just now."""
+    return Call(script("note_key_uses"), tuple(key_ids), int)
 
 
 def ping() -> Call[bool]:

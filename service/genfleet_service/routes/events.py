@@ -16,10 +16,11 @@ from genfleet.errors import StoreUnavailable
 from genfleet.store import steps
 from genfleet.store.records import Event, TaskRecord
 from genfleet_service import events, openapi
-from genfleet_service.context import Service, ServiceDep
+from genfleet_service.context import CallerDep, Service, ServiceDep
 from genfleet_service.feed import AGAIN_S, Gap
+from genfleet_service.lookup import look_at
 from genfleet_service.replies import json_reply
-from genfleet_service.routes.tasks import TaskId, known_task
+from genfleet_service.routes.tasks import TaskId
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 
@@ -45,6 +46,7 @@ async def task_events(
     task_id: TaskId,
     request: Request,
     service: ServiceDep,
+    caller: CallerDep,
     last_event_id: LastEventId = None,
     header: LastEventIdHeader = None,
 ) -> Response:
@@ -53,7 +55,7 @@ async def task_events(
     `Accept: application/json` gets those so far. 204: the task has ended, and its last event was had before.
     """
     after = events.asked_after(header, last_event_id)
-    task = await known_task(service, task_id)
+    task, _ = await look_at(service, caller, task_id)
     if _wants_json(request):
         told = await _so_far(service, task, after)
         kept: events.EventsBody = {"task_id": task_id, "events": told, "complete": not any(map(_is_gap, told))}
@@ -65,13 +67,14 @@ async def task_events(
 async def task_logs(
     task_id: TaskId,
     service: ServiceDep,
+    caller: CallerDep,
     follow: Annotated[bool, Query(description="Go on to the end of the task, as server-sent events")] = False,
     last_event_id: LastEventId = None,
     header: LastEventIdHeader = None,
 ) -> Response:
     """What the engines said of their work on a task so far, or as they say it."""
     after = events.asked_after(header, last_event_id)
-    task = await known_task(service, task_id)
+    task, _ = await look_at(service, caller, task_id)
     if follow:
         return _stream(service, task, after or 0, only_logs=True)
     told = await _so_far(service, task, after or 0)
@@ -139,7 +142,8 @@ async def _so_far(service: Service, task: TaskRecord, after: int | None) -> list
         if len(more.events) < steps.EVENTS_READ:
             break
     if kept and kept[-1].ends and not is_final(task.state):
-        task = await known_task(service, task.id)  # it ended just now
+        again = await service.store.run(steps.task(task.id))
+        task = again if again is not None else task  # it ended just now
     if is_final(task.state) and not (kept and kept[-1].ends):
         return [events.last(task)]
     told = [events.first(task)] if after is None else []

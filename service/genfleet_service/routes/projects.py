@@ -11,8 +11,8 @@ from fastapi import APIRouter, Path, Query, Response
 from genfleet.contract.states import State
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.store import steps
-from genfleet_service import openapi, replies, views
-from genfleet_service.context import ServiceDep
+from genfleet_service import admission, openapi, replies, views
+from genfleet_service.context import CallerDep, ServiceDep
 from genfleet_service.replies import json_reply
 
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
@@ -32,6 +32,7 @@ _BAD_QUERY = replies.invalid({"limit": "Input should be less than or equal to 10
 async def list_tasks(
     project_id: ProjectId,
     service: ServiceDep,
+    caller: CallerDep,
     status: Annotated[State | None, Query(description="Only tasks in this state")] = None,
     task_type: Annotated[
         str | None, Query(description="Only tasks of this type", json_schema_extra={"enum": [*TASK_TYPES, None]})
@@ -46,6 +47,7 @@ async def list_tasks(
 
     `task_data` and `result` are shown up to 16 KiB; a larger one is null, and `omitted` has its size in bytes.
     """
+    admission.check_project(caller, project_id)
     shown = _fields(fields)
     if task_type is not None and task_type not in TASK_TYPES:
         raise replies.invalid(

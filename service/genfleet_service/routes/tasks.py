@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
+import orjson
 from fastapi import APIRouter, Path, Request, Response
 
-from genfleet.contract.limits import NO_LIMITS, Refused
+from genfleet.contract.limits import Left, Reason, Refused
 from genfleet.contract.states import State, is_final
 from genfleet.store import steps
-from genfleet.store.records import TaskRecord
-from genfleet_service import openapi, prefer, replies, views
+from genfleet.store.records import Submitted
+from genfleet_service import admission, openapi, prefer, replies, views
+from genfleet_service.access import Caller
 from genfleet_service.context import CallerDep, Service, ServiceDep, caller_of, service_of
+from genfleet_service.lookup import WHOLE, find, look_at
 from genfleet_service.replies import json_reply
-from genfleet_service.submissions import read_submission, repeat, untimely
+from genfleet_service.submissions import read_submission, repeat
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 
@@ -30,39 +33,42 @@ _NOT_CANCELLED_FROM = {
     State.FAILED: "Task has already failed and cannot be cancelled",
 }
 _TOO_LATE = replies.not_allowed_now(_NOT_CANCELLED_FROM[State.COMPLETED])
+_OFTEN = admission.reading_refusal(Refused(Reason.READS, 60, Left(0, 60)), openapi.USUAL)
 _NOT_OVER = replies.not_allowed_now("Only a failed or cancelled task can be retried; this one is queued")
 
 
 # These two are also in the express lane (`EXPRESS`), which calls them with the bare request.
-@router.post("/submit", responses=openapi.answers(views.SubmittedBody, 400, 413), openapi_extra=openapi.SUBMISSION)
+@router.post(
+    "/submit", responses=openapi.answers(views.SubmittedBody, 400, 413, 422, 429), openapi_extra=openapi.SUBMISSION
+)
 async def submit(request: Request) -> Response:
     """Queue one background task. It starts as soon as a worker is free; the fleet grows if none is."""
-    service = service_of(request)
+    service, caller = service_of(request), caller_of(request)
     body = await request.body()
-    task, warnings = read_submission(body, key_id=caller_of(request).key_id, callbacks=service.settings.callbacks())
-    answer = await service.store.run(steps.submit_within(NO_LIMITS, task))
-    if isinstance(answer, Refused):
-        raise untimely(task, answer)
-    told = views.submitted(task, answer, warnings)
+    task, warnings = read_submission(body, key_id=caller.key_id, callbacks=service.settings.callbacks())
+    answer = await admission.submit(service, caller, task, admission.once_of(request, body))
+    told, headers = views.submitted(task, answer, warnings), _headers(caller, answer)
     wait = prefer.seconds(request.scope["headers"], service.settings.longest_wait_seconds)
     if wait is None:
-        return json_reply(told)
-    ended = await prefer.end_of(service, task.id, 0, wait)
-    return json_reply({**told, **views.status(ended)} if ended else told, headers=prefer.applied(wait))
+        return json_reply(told, headers=headers)
+    ended = await prefer.end_of(service, answer.id, 0, wait)
+    return json_reply({**told, **views.status(ended)} if ended else told, headers=headers | prefer.applied(wait))
 
 
-@router.get("/{task_id}/status", responses=openapi.answers(views.StatusBody, 404), openapi_extra=openapi.TASK_ID)
+@router.get(
+    "/{task_id}/status", responses=openapi.answers(views.StatusBody, 404, _OFTEN), openapi_extra=openapi.TASK_ID
+)
 async def status(request: Request) -> Response:
     """State and progress of a task."""
-    service = service_of(request)
-    task = await known_task(service, request.path_params["task_id"])
+    service, caller = service_of(request), caller_of(request)
+    task, headers = await look_at(service, caller, request.path_params["task_id"])
     wait = prefer.seconds(request.scope["headers"], service.settings.longest_wait_seconds)
     if wait is None:
-        return json_reply(views.status(task))
+        return json_reply(views.status(task), headers=headers)
     if not is_final(task.state):
         ended = await prefer.end_of(service, task.id, task.events, wait)
-        task = ended or await known_task(service, task.id)
-    return json_reply(views.status(task), headers=prefer.applied(wait))
+        task = ended or await find(service, caller, task.id)
+    return json_reply(views.status(task), headers=headers | prefer.applied(wait))
 
 
 EXPRESS = (
@@ -71,50 +77,53 @@ EXPRESS = (
 )
 
 
-@router.get("/{task_id}", responses=openapi.answers(views.FullTask, 404))
-async def read(task_id: TaskId, service: ServiceDep) -> Response:
+@router.get("/{task_id}", responses=openapi.answers(views.FullTask, 404, _OFTEN))
+async def read(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
     """Everything that is kept of a task."""
-    return json_reply(views.full(await known_task(service, task_id)))
+    task, headers = await look_at(service, caller, task_id, WHOLE)
+    return json_reply(views.full(task), headers=headers)
 
 
 @router.delete("/{task_id}", responses=openapi.answers(views.CancelledBody, _TOO_LATE, 404))
-async def cancel(task_id: TaskId, service: ServiceDep) -> Response:
+async def cancel(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
     """Cancel a queued or running task. A queued one never starts; a running one gets SIGTERM and 30 seconds."""
-    return json_reply(await _cancelled(service, task_id))
+    return json_reply(await _cancelled(service, caller, task_id))
 
 
 @router.delete("/{task_id}/cancel", responses=openapi.answers(views.CancelledBody, _TOO_LATE, 404))
-async def cancel_alias(task_id: TaskId, service: ServiceDep) -> Response:
+async def cancel_alias(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
     """The first edition's path of cancel, with its message (TS-040, PR-003)."""
-    return json_reply({**await _cancelled(service, task_id), "message": "Task cancelled successfully"})
+    return json_reply({**await _cancelled(service, caller, task_id), "message": "Task cancelled successfully"})
 
 
-@router.post("/{task_id}/retry", responses=openapi.answers(views.RetriedBody, _NOT_OVER, 404))
-async def retry(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
+@router.post(
+    "/{task_id}/retry",
+    responses=openapi.answers(views.RetriedBody, _NOT_OVER, 404, 422, 429),
+    openapi_extra=openapi.ONCE,
+)
+async def retry(task_id: TaskId, request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """Submit a failed or cancelled task again, with the same parameters, under a new id."""
-    task = await known_task(service, task_id)
+    task = await find(service, caller, task_id)
     if task.state not in (State.FAILED, State.CANCELLED):
         raise replies.not_allowed_now(f"Only a failed or cancelled task can be retried; this one is {task.state.value}")
-    again = repeat(task, caller.key_id)
-    await service.store.run(steps.submit(again))
+    once = admission.once_of(request, orjson.dumps(["retry", task_id]))
+    answer = await admission.submit(service, caller, repeat(task, caller.key_id), once)
     body: views.RetriedBody = {
-        "new_task_id": again.id,
+        "new_task_id": answer.id,
         "original_task_id": task.id,
         "status": State.QUEUED.value,
         "message": "Task retry submitted successfully",
     }
-    return json_reply(body)
+    return json_reply(body, headers=_headers(caller, answer))
 
 
-async def known_task(service: Service, task_id: str) -> TaskRecord:
-    """The record of a task. Raises Refusal if there is none."""
-    task = await service.store.run(steps.task(task_id))
-    if task is None:
-        raise replies.no_such_task(task_id)
-    return task
+def _headers(caller: Caller, answer: Submitted) -> dict[str, str]:
+    return admission.submission_headers(caller.limits, answer.left) | (admission.REPLAYED if answer.replayed else {})
 
 
-async def _cancelled(service: Service, task_id: str) -> views.CancelledBody:
+async def _cancelled(service: Service, caller: Caller, task_id: str) -> views.CancelledBody:
+    if caller.projects is not None:
+        await find(service, caller, task_id)
     done = await service.store.run(steps.cancel(task_id))
     if done is None:
         raise replies.no_such_task(task_id)

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from genfleet.store import outbox
 from genfleet.store.outbox import Delivery, DeliveryState, NoTask, Secrets
-from genfleet_service import bodies, openapi, replies, views
+from genfleet_service import admission, bodies, openapi, replies, views
 from genfleet_service.context import CallerDep, Service, ServiceDep
+from genfleet_service.lookup import find
 from genfleet_service.replies import json_reply
 from genfleet_service.routes.projects import Limit, Page
 from genfleet_service.routes.tasks import TaskId
@@ -55,12 +56,17 @@ async def rules(service: ServiceDep) -> Response:
 @router.get("/webhooks/deliveries", responses=openapi.answers(shown.Deliveries, _BAD_QUERY))
 async def deliveries(
     service: ServiceDep,
+    caller: CallerDep,
     status: Annotated[DeliveryState | None, Query(description="Only deliveries in this state")] = None,
     project_id: Annotated[str | None, Query(description="Only those of this project's tasks")] = None,
     page: Page = 1,
     limit: Limit = 20,
 ) -> Response:
-    """The webhooks of all tasks, those that ended last first, each with its last attempt."""
+    """The webhooks of all tasks, those that ended last first, each with its last attempt.
+
+    A key for some projects has to say which one.
+    """
+    admission.check_project(caller, project_id)
     found = await service.store.run(outbox.deliveries(status, project_id, (page - 1) * limit, limit))
     body: shown.Deliveries = {
         "deliveries": [shown.delivery(each) for each in found.deliveries],
@@ -75,16 +81,18 @@ async def deliveries(
 
 
 @router.get("/tasks/{task_id}/deliveries", responses=openapi.answers(shown.TaskDeliveries, 404))
-async def deliveries_of_task(task_id: TaskId, service: ServiceDep) -> Response:
+async def deliveries_of_task(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
     """The webhook of a task, with every attempt. None before the task has ended, nor if nobody asked to be told."""
+    await find(service, caller, task_id)
     found = await _delivery(service, task_id)
     body: shown.TaskDeliveries = {"task_id": task_id, "deliveries": [shown.delivery(found)] if found else []}
     return json_reply(body)
 
 
 @router.post("/tasks/{task_id}/deliveries/resend", responses=openapi.answers(shown.DeliveryBody, _NONE, 404))
-async def resend(task_id: TaskId, service: ServiceDep) -> Response:
+async def resend(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
     """Send a webhook again, with the same body and `webhook-id`, in up to as many attempts as at first."""
+    await find(service, caller, task_id)
     was = await service.store.run(outbox.resend(task_id))
     found = await _delivery(service, task_id)
     if was is None or found is None:

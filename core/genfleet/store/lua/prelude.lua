@@ -202,26 +202,28 @@ end
 -- Whether so many are as many as may be. 0: there is no limit.
 local function reached(limit, number) return tonumber(limit) > 0 and number >= tonumber(limit) end
 
--- A rate before one more is spent: whether it passes, how many would be left, and when one more is there (TS-153).
--- GCRA, a bucket of tokens that is one number: the time at which it is full again. `-1` left: there is no limit.
-local function look_at_rate(name, per_minute, saved_ms, now)
-  if per_minute == 0 then return { passes = true, left = -1, more_in_ms = 0 } end
+-- A rate, as it is now (TS-153). GCRA: a bucket of tokens in one number, the time at which it will be full again.
+local function rate_now(name, per_minute, saved_ms, now)
+  if per_minute == 0 then return { unlimited = true } end
   local one_ms = 60000 / per_minute
   local most_ms = math.max(saved_ms, one_ms)
-  -- Not above the most: the limit was lowered, or the clock set back.
+  -- No more than the most: the limit may have been lowered, or the clock set back.
   local owed_ms = math.min(math.max(tonumber(redis.call('GET', name) or 0) - now, 0), most_ms)
-  local passes = owed_ms + one_ms <= most_ms + 0.5 -- half a millisecond: fractions of `one_ms` add up
-  if passes then owed_ms = owed_ms + one_ms end
-  local left = math.max(0, math.floor((most_ms - owed_ms + 0.5) / one_ms))
-  local more_in_ms = math.ceil(math.max(0, owed_ms + one_ms * (left + 1) - most_ms))
-  return { passes = passes, left = left, more_in_ms = more_in_ms, name = name, full_at = now + owed_ms, full_in_ms = owed_ms }
+  return { name = name, now = now, one_ms = one_ms, most_ms = most_ms, owed_ms = owed_ms }
 end
 
--- Counts it. A Redis that is full or read-only cannot; looking at tasks goes on all the same.
+-- How many more it lets in, and when it lets in one more than that. A hundredth of one is let off: fractions add up.
+local function left_of(rate)
+  if rate.unlimited then return -1, 0 end
+  local left = math.floor((rate.most_ms - rate.owed_ms) / rate.one_ms + 0.01)
+  return left, math.ceil(math.max(0, rate.owed_ms + rate.one_ms * (left + 1) - rate.most_ms))
+end
+
+-- Counts one. A Redis that is full or read-only cannot; looking at tasks goes on all the same.
 local function spend(rate)
-  if rate.name then
-    redis.pcall('SET', rate.name, string.format('%.3f', rate.full_at), 'PX', math.ceil(rate.full_in_ms) + 1)
-  end
+  if rate.unlimited then return end
+  rate.owed_ms = rate.owed_ms + rate.one_ms
+  redis.pcall('SET', rate.name, string.format('%.3f', rate.now + rate.owed_ms), 'PX', math.ceil(rate.owed_ms) + 1)
 end
 
 -- When a project that has all it may have can expect one to end: a guess, by the queue's recent run times.

@@ -24,14 +24,15 @@ if once then
   if first[1] then return { 'accepted', first[2], tonumber(first[3]), tonumber(first[4]), 'queued', 1, NOT_LOOKED_AT } end
 end
 
-local rate = look_at_rate(key.rate('submissions', task.key), tonumber(task.per_minute), tonumber(task.saved_ms), now)
+local rate = rate_now(key.rate('submissions', task.key), tonumber(task.per_minute), tonumber(task.saved_ms), now)
+local left, more_in_ms = left_of(rate)
 -- Counted from the indexes, which every move keeps: a counter would leak with the first crash (TS-152).
 local in_progress = redis.call('ZCARD', key.index('queued', '*', project))
   + redis.call('ZCARD', key.index('processing', '*', project))
-local function refused(limit, wait_ms) return { 'refused', limit, wait_ms, { rate.left, rate.more_in_ms, in_progress } } end
+local function refused(limit, wait_ms) return { 'refused', limit, wait_ms, { left, more_in_ms, in_progress } } end
 
 if reached(task.queue_length, redis.call('ZCARD', key.waiting(queue))) then return refused('queue', QUEUE_FULL_MS) end
-if not rate.passes then return refused('submissions', rate.more_in_ms) end
+if left == 0 then return refused('submissions', more_in_ms) end
 if reached(task.project_tasks, in_progress) then return refused('project', room_in_ms(queue, in_progress)) end
 if due and due > now + AHEAD_MOST_MS then return refused('run_at', 0) end
 if deadline and (deadline <= math.max(now, due or 0) or deadline > now + AHEAD_MOST_MS) then return refused('deadline', 0) end
@@ -64,4 +65,5 @@ if once then
   redis.call('HSET', once, 'fingerprint', task.fingerprint, 'id', id, 'created', now, 'position', place)
   redis.call('PEXPIRE', once, ONCE_KEPT_MS)
 end
-return { 'accepted', id, now, place, 'queued', 0, { rate.left, rate.more_in_ms, in_progress + 1 } }
+left, more_in_ms = left_of(rate)
+return { 'accepted', id, now, place, 'queued', 0, { left, more_in_ms, in_progress + 1 } }
