@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
+from typing import Annotated
 
 from pydantic import AliasChoices, Field, SecretStr, field_validator
 
@@ -36,7 +37,7 @@ class ServiceSettings(ProgramSettings):
     """Whether `callback_url` may lead to private addresses, for receivers beside the service (TS-138)."""
     webhook_timeout: float = Field(default=30.0, gt=0)
     """Seconds for one attempt, from the look-up of the name to the end of the answer (TS-131)."""
-    webhook_delays: tuple[float, ...] = (1.0, 2.0, 4.0)
+    webhook_delays: tuple[Annotated[float, Field(ge=0)], ...] = (1.0, 2.0, 4.0)
     """Seconds between a failed attempt and the next; their number is that of the retries (TS-129)."""
     webhook_concurrency: int = Field(default=200, ge=0)
     """Deliveries that this process has under way at a time. 0: it delivers none, others do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -114,9 +115,23 @@ def test_what_a_dead_courier_held_goes_to_another(store: SyncStore, redis_server
     interrupted, made = delivery(store, "a").attempts
     assert interrupted == {
         "at_ms": old.taken_ms,
-        "error": "Interrupted: the process that sent it ended; it is sent again",
+        "error": "Interrupted: the process that sent it ended",
     }
     assert made == ATTEMPT
+
+
+def test_what_interrupts_every_courier_is_given_up(store: SyncStore, redis_server: Redis) -> None:
+    """A receiver does not get the same for ever because nobody can report it; it may be sent again."""
+    completed(store, "a")
+    for _ in range(scripts.WEBHOOK_INTERRUPTIONS_ALLOWED):
+        (parcel,) = take(store)
+        lease_ran_out(redis_server, "a")
+
+    assert take(store) == ()
+    assert delivery(store, "a").state is DeliveryState.FAILED
+    assert not store.run(outbox.report("a", parcel.token, ATTEMPT, DeliveryState.DELIVERED))
+    store.run(outbox.resend("a"))
+    assert len(take(store)) == 1
 
 
 def test_a_courier_that_renews_keeps_what_it_holds(store: SyncStore, redis_server: Redis) -> None:
@@ -224,6 +239,14 @@ def test_a_webhook_leaves_with_its_task(store: SyncStore, redis_server: Redis) -
         for name in redis_server.client.scan_iter(f"{PREFIX}{kind}*")
     ]
     assert left == []
+
+
+def test_no_script_names_two_functions_alike() -> None:
+    """Scripts are put together from parts; where two parts use one name, the later hides the earlier in silence."""
+    for path in scripts.LUA.glob("*.lua"):
+        names = re.findall(r"^local function (\w+)", scripts.script(path.stem).text, re.MULTILINE)
+        if path.stem not in ("outbox", "prelude"):
+            assert sorted(names) == sorted(set(names)), path.name
 
 
 def test_a_secret_is_made_once_and_changed_with_an_overlap(store: SyncStore) -> None:

@@ -8,20 +8,26 @@ import hashlib
 import hmac
 import itertools
 import re
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 
 from genfleet.contract.keys import key
 from genfleet.contract.states import State
 from genfleet.egress import AsyncSafeTransport
-from genfleet_service.webhooks import signature
-from genfleet_service.webhooks.attempt import NotAnswered, post
+from genfleet.store.records import TaskRecord
+from genfleet_service.webhooks import payload, signature
+from genfleet_service.webhooks.attempt import Answered, NotAnswered, post
 from tests.service.acts import VIDEO_RESULT, look, settled, started, submission
 from tests.service.acts import post as submit
 from tests.service.conftest import Calling
 from tests.support.receivers import Answer, Received, break_off, drip, hang, receiving, status
+from tests.support.servers import ROOT
 from tests.support.waiting import wait_for
 
 METADATA = {"userId": "user-123", "testResultId": "result-456", "sessionId": "session-789"}
@@ -285,6 +291,31 @@ def test_a_name_that_changes_its_mind_gains_nothing() -> None:
     assert next(answers) == ["127.0.0.1"], "the name was looked up twice"
 
 
+def certificate(folder: Path) -> Path:
+    """A key and a certificate for localhost that nobody else has signed, in one file."""
+    made, command = folder / "localhost.pem", ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"]
+    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    subprocess.run([*command, *names, "-keyout", made, "-out", folder / "cert"], check=True, capture_output=True)
+    made.write_text(made.read_text() + (folder / "cert").read_text())
+    return made
+
+
+@pytest.mark.skipif(
+    shutil.which("openssl") is None, reason="there is no openssl on the PATH to make a certificate with"
+)
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_receiver_proves_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool) -> None:
+    """TS-137: over TLS to a checked address, with the certificate of the URL's name; SSL_CERT_FILE may add an authority."""
+    made = certificate(tmp_path)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(made))
+    with receiving(certificate=made) as receiver:
+        url = receiver.url.replace("127.0.0.1", "localhost")
+        outcome = sent(url, AsyncSafeTransport(allow_private=True), allow_http=False)
+        assert len(receiver.received) == trusted
+    assert outcome == Answered(200, '{"received":true}') if trusted else "CERTIFICATE_VERIFY_FAILED" in outcome.error
+
+
 # -- what people see -----------------------------------------------------------------------------------------------------
 
 
@@ -320,6 +351,46 @@ def test_tasks_without_a_webhook(calling: Calling) -> None:
     assert calling.api.get("/api/v1/tasks/unknown/deliveries").status_code == 404
     assert calling.api.post("/api/v1/tasks/unknown/deliveries/resend").status_code == 404
     assert calling.api.get("/api/v1/webhooks/deliveries", params={"status": "lost"}).status_code == 400
+
+
+def test_the_documents_own_submission(api: httpx.Client) -> None:
+    """TS-123: their example is accepted as it is, and its callback kept."""
+    body = {
+        "project_id": "detective_series_001",
+        "task_type": "generate_video",
+        "callback_url": "https://your-app.com/api/webhooks/task-complete",
+        "task_data": {"scene_description": "Detective enters dark alley", "duration": 7},
+        "metadata": METADATA,
+    }
+    task = look(api, submit(api, body).json()["task_id"])
+    assert {name: task[name] for name in body} == body
+
+
+def test_the_page_shows_what_is_sent() -> None:
+    """TS-124, TS-125, TS-135, TS-136, TS-139 to TS-142: the documents' examples, their bodies and lines, word for word."""
+    page = (ROOT / "docs" / "webhook-callbacks.md").read_text()
+    shown = [orjson.loads(block) for block in re.findall(r"^ {4}\{\n(?: {4}.*\n)+? {4}\}$", page, re.MULTILINE)]
+    common = {b"project": b"detective_series_001", b"metadata": orjson.dumps(METADATA), b"finished": b"1736937330000"}
+    result = {
+        "media_url": "https://media.ft.tc/detective_001/video_001.mp4",
+        "payload_media_id": "64f1b2c3a8d9e0f1",
+        "metadata": {"duration": 7.0, "resolution": "1920x1080", "file_size": 15728640},
+    }
+    completed = {b"state": b"completed", b"started": b"1736937015000", b"result": orjson.dumps(result)}
+    error, trace = b"Invalid scene description format", b"Traceback (most recent call last):\n  File ..."
+    records = (completed, {b"state": b"failed", b"error": error, b"trace": trace})
+    tasks = [TaskRecord.read("abc123-def456-ghi789", common | record) for record in records]
+    assert shown == [orjson.loads(payload.body(task)) for task in tasks if task]
+    for words in (
+        "INFO: Webhook sent successfully callback_url=https://... status_code=200 task_id=abc123",
+        "WARNING: Webhook request failed callback_url=https://... error=Connection timeout attempt=1",
+        "ERROR: Failed to send webhook after all retries callback_url=https://... task_id=abc123",
+        "examples/mock_webhook_server.py",
+        "GENFLEET_WEBHOOK_ADDRESSES",
+        "ngrok http 3010",
+    ):
+        assert words in page
+    assert (ROOT / "docs" / "system-integration.md").exists()
 
 
 def test_the_rules_are_published(api: httpx.Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -50,9 +52,16 @@ class Receiver:
         return self.answers[min(len(self.received), len(self.answers)) - 1]
 
 
+class _Server(ThreadingHTTPServer):
+    """A sender that hangs up, or does not like our certificate, is no error of the receiver."""
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
-def receiving(*answers: Answer) -> Iterator[Receiver]:
-    """A receiver on a port of loopback."""
+def receiving(*answers: Answer, certificate: Path | None = None) -> Iterator[Receiver]:
+    """A receiver on a port of loopback; over TLS if it has a certificate."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -62,8 +71,12 @@ def receiving(*answers: Answer) -> Iterator[Receiver]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver = Receiver(f"http://127.0.0.1:{server.server_address[1]}/hook", list(answers) or [status(200)])
+    server, scheme = _Server(("127.0.0.1", 0), Handler), "http"
+    if certificate:
+        context, scheme = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "https"
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    receiver = Receiver(f"{scheme}://127.0.0.1:{server.server_address[1]}/hook", list(answers) or [status(200)])
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

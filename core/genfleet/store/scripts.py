@@ -39,6 +39,8 @@ SHOWN_IN_LISTS = 16 * 1024
 """Largest document, in bytes, that a list shows: 100 tasks of 1 MiB each would hold up everyone."""
 WEBHOOK_ATTEMPTS_KEPT = 20
 """Attempts kept of one webhook, the newest: resends add to them."""
+WEBHOOK_INTERRUPTIONS_ALLOWED = 10
+"""A webhook whose attempts were interrupted so often is given up: what cannot be reported must not go out for ever."""
 LIST_SEARCHED = 10_000
 """Longest list that a cancellation looks through for the message."""
 ONCE_KEPT = timedelta(hours=24)
@@ -84,6 +86,7 @@ def _constants() -> str:
         "AHEAD_MOST_MS": round(AHEAD_MOST.total_seconds() * 1000),
         "SHOWN_IN_LISTS": SHOWN_IN_LISTS,
         "WEBHOOK_ATTEMPTS_KEPT": WEBHOOK_ATTEMPTS_KEPT,
+        "WEBHOOK_INTERRUPTIONS_ALLOWED": WEBHOOK_INTERRUPTIONS_ALLOWED,
         "LIST_SEARCHED": LIST_SEARCHED,
         "ONCE_KEPT_MS": round(ONCE_KEPT.total_seconds() * 1000),
         "QUEUE_FULL_MS": round(QUEUE_FULL.total_seconds() * 1000),

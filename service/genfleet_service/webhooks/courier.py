@@ -88,8 +88,10 @@ class Courier:
         return min(LOOK_EVERY_S, taken.next_in.total_seconds()) if taken.next_in is not None else LOOK_EVERY_S
 
     def _over(self, task: asyncio.Task[None]) -> None:
-        del self._under_way[task]
+        parcel = self._under_way.pop(task)
         self._wake.set()
+        if not task.cancelled() and task.exception():
+            log.error("webhook_not_reported", task_id=parcel.task_id, exc_info=task.exception())
 
     async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

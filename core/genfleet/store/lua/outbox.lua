@@ -49,10 +49,17 @@ local function move_webhook(id, webhook, to)
   redis.call('HSET', key.webhook(id), 'state', to)
 end
 
+-- Ends a round of attempts: `delivered` or `failed`.
+local function end_webhook(id, webhook, to)
+  move_webhook(id, webhook, to)
+  unpost_webhook(id, webhook.host)
+  redis.call('HINCRBY', key.counters(), 'webhooks_' .. to, 1)
+end
+
 -- Begins a round of attempts, the first of them at once.
 local function post_webhook(id, webhook, now)
   move_webhook(id, webhook, 'pending')
-  redis.call('HSET', key.webhook(id), 'made', 0, 'due', now)
+  redis.call('HSET', key.webhook(id), 'made', 0, 'interrupted', 0, 'due', now)
   schedule_webhook(id, webhook.host, now)
   redis.call('PUBLISH', key.outbox_wake(), '')
 end

@@ -13,8 +13,6 @@ if to == 'pending' then
   redis.call('HSET', key.webhook(id), 'due', now + delay_ms)
   schedule_webhook(id, webhook.host, now + delay_ms)
 else
-  move_webhook(id, webhook, to)
-  unpost_webhook(id, webhook.host)
-  count('webhooks_' .. to)
+  end_webhook(id, webhook, to)
 end
 return 1

@@ -5,21 +5,28 @@ local room, per_host, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(
 local now, busy, taken = clock(), {}, {}
 for i = 4, #ARGV, 2 do busy[ARGV[i]] = tonumber(ARGV[i + 1]) end
 
+-- The courier that had it is gone, or could not report. Says whether that has happened too often to go on.
+local function interrupted(id, webhook)
+  redis.call('RPUSH', key.webhook_attempts(id), cjson.encode({
+    at_ms = tonumber(webhook.sending), error = 'Interrupted: the process that sent it ended' }))
+  redis.call('HDEL', key.webhook(id), 'sending')
+  if redis.call('HINCRBY', key.webhook(id), 'interrupted', 1) < WEBHOOK_INTERRUPTIONS_ALLOWED then return false end
+  end_webhook(id, webhook, 'failed')
+  return true
+end
+
 local function take(id, host)
-  local webhook = read_webhook(id, 'url', 'made', 'sending', 'body')
-  local task = read(id, 'key')
-  if webhook.sending then
-    redis.call('RPUSH', key.webhook_attempts(id), cjson.encode({
-      at_ms = tonumber(webhook.sending), error = 'Interrupted: the process that sent it ended; it is sent again' }))
-  end
-  redis.call('ZADD', key.outbox(host), now + lease_ms, id)
+  local webhook = read_webhook(id, 'state', 'project', 'host', 'ended', 'url', 'made', 'sending', 'body')
+  local task = read(id, 'state', 'key')
+  if not task.state then return leave_outbox(id) end
+  if webhook.sending and interrupted(id, webhook) then return end
+  schedule_webhook(id, host, now + lease_ms)
   redis.call('HSET', key.webhook(id), 'sending', now)
   redis.call('HDEL', key.webhook(id), 'due')
   local token = redis.call('HINCRBY', key.webhook(id), 'token', 1)
   local record = webhook.body and {} or redis.call('HGETALL', key.task(id))
   taken[#taken + 1] = { id, token, webhook.url, host, tonumber(webhook.made), task.key or '', webhook.body or '', record,
     redis.call('HGETALL', key.webhook_secret(task.key or '')) }
-  return 1
 end
 
 local looked_at = room + (#ARGV - 3) / 2 -- every busy host may stand in front
@@ -29,7 +36,6 @@ for _, host in ipairs(redis.call('ZRANGEBYSCORE', key.outbox_hosts(), '-inf', no
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', key.outbox(host), '-inf', now, 'LIMIT', 0, free)) do
       guarded(id, key.outbox(host), now, function() return take(id, host) end)
     end
-    line_changed(host)
   end
 end
 
