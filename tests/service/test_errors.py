@@ -122,6 +122,26 @@ def test_the_documented_refusal_word_by_word(api: httpx.Client) -> None:
             id="TS-086 operations that cannot be done",
         ),
         pytest.param(
+            submission(
+                task_type="render_animation",
+                task_data={
+                    "duration": 31,
+                    "characters": [
+                        {"keyframes": [{"time": 31}, {"position": {"x": 9}}, {"time": 1, "easing": "elastic"}]}
+                    ],
+                },
+            ),
+            {
+                "task_data.duration": DURATIONS,
+                "task_data.characters.0.keyframes.0.time": "Input should be less than or equal to 30",
+                "task_data.characters.0.keyframes.1.time": "Time is required",
+                "task_data.characters.0.keyframes.1.position.x": "Input should be less than or equal to 2",
+                "task_data.characters.0.keyframes.2.easing": "Input should be 'smooth', 'linear', 'ease_in', "
+                "'ease_out', 'ease_in_out' or 'hold'",
+            },
+            id="TS-086 keyframes that cannot be",
+        ),
+        pytest.param(
             submission(task_type="generate_character_voice", task_data={"output_format": "aiff", "sample_rate": 1}),
             {
                 "task_data.output_format": "Must be one of mp3, wav, ogg, flac",

@@ -60,10 +60,9 @@ class TaskData(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
 
-class GenerateVideo(TaskData):
-    """TS-080, TS-081, TS-087."""
+class Film(TaskData):
+    """What the two types that make a film have in common (TS-080, TS-081, TS-087)."""
 
-    storyboard_images: list[Source] = Field(default=[], max_length=64)
     scene_description: Text = ""
     camera_angle: Text | None = None
     lighting: Text | None = None
@@ -72,6 +71,12 @@ class GenerateVideo(TaskData):
     fps: int = Field(default=24, ge=1, le=60)
     resolution: VideoResolution = "1280x720"
     seed: Seed | None = None
+
+
+class GenerateVideo(Film):
+    """TS-080."""
+
+    storyboard_images: list[Source] = Field(default=[], max_length=64)
 
 
 class GenerateImage(TaskData):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from types import MappingProxyType
 
-from genfleet.contract import audio_data, task_data
+from genfleet.contract import animation_data, audio_data, task_data
 
 DEFAULT_PRIORITY = 2
 PRIORITIES = (1, 2, 3)
@@ -66,7 +66,7 @@ def _row(
 _TABLE = (
     # TS-017, TS-104 to TS-107, TS-110, TS-173: type, queue, (soft, hard) s, estimate s, arguments
     _row("generate_video", "gpu_heavy", (540, 600), 300, task_data.GenerateVideo, has_engine=True),
-    _row("render_animation", "gpu_heavy", (540, 600), 300, task_data.AnyData),
+    _row("render_animation", "gpu_heavy", (540, 600), 300, animation_data.RenderAnimation, has_engine=True),
     _row("generate_image", "gpu_medium", (270, 300), 45, task_data.GenerateImage, has_engine=True),
     _row(
         "generate_character_voice", "cpu_intensive", (108, 120), 20, audio_data.GenerateCharacterVoice, has_engine=True

@@ -83,9 +83,16 @@ def _audio(settings: WorkerSettings) -> Engine:
     return AudioEngine(_sources(settings))
 
 
+def _animation(_settings: WorkerSettings) -> Engine:
+    from genfleet_workers.engines.animation import AnimationEngine
+
+    return AnimationEngine()
+
+
 _MAKERS: Mapping[str, Make] = {
     "generate_image": _image,
     "generate_video": _video,
     "generate_character_voice": _voice,
     "process_audio": _audio,
+    "render_animation": _animation,
 }

@@ -20,7 +20,7 @@ from genfleet.contract.audio_data import (
 from genfleet.contract.task_data import TaskData
 from genfleet.errors import PermanentError, TransientError
 from genfleet_workers.engines.base import Job, Product, Report
-from genfleet_workers.engines.inputs import arguments
+from genfleet_workers.engines.inputs import arguments, product
 from genfleet_workers.engines.sound.desk import Desk, Entry, conversion, delayed, fitting
 from genfleet_workers.engines.sound.edits import FILTERS, part
 from genfleet_workers.engines.sound.loudness import Loudness
@@ -156,8 +156,11 @@ class _Work:
             "loudness": {"before": before and before.told(), "after": self.desk.loudness(file).told()},
             "operations": self.applied,
         }
+        self.job.log(
+            f"{' -> '.join(self.applied) or 'mixed'}: {self.take.seconds:.1f} seconds of {self.format}, {rate} Hz"
+        )
         self.report(1.0, "encoding")
-        return Product(file, {**told, **({"warnings": self.warnings} if self.warnings else {})})
+        return product(self.job, file, told, self.warnings)
 
     def _tell(self) -> None:
         self.report(self._done / self.steps, self._step)

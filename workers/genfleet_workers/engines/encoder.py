@@ -6,6 +6,7 @@ import contextlib
 import subprocess
 import threading
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -112,6 +113,18 @@ class Encoder:
         for reader in self._readers:
             reader.join()
         return ffmpeg.failure(self._process.returncode, "; ".join(self._complaints) or "no message")
+
+
+def encode(frames: Iterable[bytes], form: Format, file: Path, tell: Callable[[int], None]) -> None:
+    """Make a video of frames. `tell` is called all the while with how many are finished, and may raise to stop it."""
+    with Encoder(form, file) as encoder:
+        for frame in frames:
+            encoder.write(frame)
+            tell(encoder.encoded)
+        complete = False
+        while not complete:
+            complete = encoder.finish()
+            tell(encoder.encoded)
 
 
 def _arguments(form: Format, file: Path) -> list[str]:

@@ -10,7 +10,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from genfleet.contract.task_data import GenerateImage, size_of
 from genfleet_workers.engines.base import Job, Product, Report
-from genfleet_workers.engines.inputs import MODEL, arguments, joined, seed_of
+from genfleet_workers.engines.inputs import MODEL, arguments, joined, product, seed_of
 from genfleet_workers.engines.pictures import PictureSources
 from genfleet_workers.engines.procedural.canvas import Colour
 from genfleet_workers.engines.procedural.palette import dominant
@@ -36,15 +36,13 @@ class ImageEngine:
         text = joined(data.prompt, data.pose, data.lighting)
         scene = Scene.from_text(text, seed, data.character_id or "").toward(self._style(data, warnings))
         job.log(f"{data.resolution}, seed {seed}")
-        for warning in warnings:
-            job.log(warning, "warning")
         picture = _painted(scene, size_of(data.resolution), _PIXELS.get(data.quality or "", _MOST_PIXELS), report)
         report(0.88, "encoding_png")
         file = job.folder / "image.png"
         _save(picture, file, data.prompt, seed)
         report(1.0, "encoding_png")
         metadata = {"resolution": data.resolution, "format": "png", "seed": seed, "generation_model": MODEL}
-        return Product(file, {**metadata, **({"warnings": warnings} if warnings else {})})
+        return product(job, file, metadata, warnings)
 
     def _style(self, data: GenerateImage, warnings: list[str]) -> list[Colour]:
         """The colours of the style guide and the reference pictures."""

@@ -1,14 +1,16 @@
-"""What both picture engines take from a task: its arguments, its seed, its words."""
+"""What media engines take from a task, its arguments, its seed and its words, and how they hand over what they made."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from genfleet_workers.engines.base import Job
+from genfleet_workers.engines.base import Job, Product
 
 Data = TypeVar("Data", bound=BaseModel)
 
@@ -30,6 +32,13 @@ def seed_of(data: BaseModel) -> int:
         return int(asked)
     content = json.dumps(data.model_dump(mode="json", exclude={"seed"}), sort_keys=True)
     return int.from_bytes(hashlib.sha256(content.encode()).digest()[:4], "big")
+
+
+def product(job: Job, file: Path, told: Mapping[str, Any], warnings: Sequence[str]) -> Product:
+    """What was made. What was left out, or done in another way, is said to those who follow and to those who come later."""
+    for warning in warnings:
+        job.log(warning, "warning")
+    return Product(file, {**told, **({"warnings": list(warnings)} if warnings else {})})
 
 
 def joined(*parts: Any) -> str:

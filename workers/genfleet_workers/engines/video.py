@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from genfleet.contract.task_data import GenerateVideo, size_of
 from genfleet_workers.engines.base import Job, Product, Report
-from genfleet_workers.engines.encoder import Encoder, Format
-from genfleet_workers.engines.inputs import MODEL, arguments, joined, seed_of
+from genfleet_workers.engines.encoder import Format, encode
+from genfleet_workers.engines.inputs import MODEL, arguments, joined, product, seed_of
 from genfleet_workers.engines.pictures import PictureSources
 from genfleet_workers.engines.procedural.choices import words
 from genfleet_workers.engines.procedural.scene import Scene
@@ -40,11 +39,11 @@ class VideoEngine:
         form = Format(bounded(*size, _MOST_PIXELS), size, data.fps)
         shots = self._shots(data, form.frame_size, warnings, report)
         job.log(f"{len(shots)} shots, {frames} frames at {data.fps} a second, {data.resolution}, seed {seed_of(data)}")
-        for warning in warnings:
-            job.log(warning, "warning")
         file = job.folder / "video.mp4"
-        _encode(shots, frames, form, file, report)
-        return Product(file, _metadata(data, frames, len(shots), warnings))
+        pictures = (frame.tobytes() for frame in film(shots, frames, form.fps))
+        encode(pictures, form, file, lambda done: report(0.08 + 0.90 * done / frames, "rendering_video"))
+        report(1.0, "finishing")
+        return product(job, file, _metadata(data, frames, len(shots)), warnings)
 
     def _shots(
         self, data: GenerateVideo, size: tuple[int, int], warnings: list[str], report: Report
@@ -96,20 +95,8 @@ def _places(people: Sequence[dict[str, Any]]) -> list[float]:
     return places
 
 
-def _encode(shots: Sequence[Callable[[], Shot]], frames: int, form: Format, file: Path, report: Report) -> None:
-    with Encoder(form, file) as encoder:
-        for frame in film(shots, frames, form.fps):
-            encoder.write(frame.tobytes())
-            report(0.08 + 0.90 * encoder.encoded / frames, "rendering_video")
-        complete = False
-        while not complete:
-            complete = encoder.finish()
-            report(0.08 + 0.90 * encoder.encoded / frames, "rendering_video")
-    report(1.0, "finishing")
-
-
-def _metadata(data: GenerateVideo, frames: int, shots: int, warnings: list[str]) -> dict[str, Any]:
-    told: dict[str, Any] = {
+def _metadata(data: GenerateVideo, frames: int, shots: int) -> dict[str, Any]:
+    return {
         "duration": round(frames / data.fps, 6),
         "resolution": data.resolution,
         "fps": data.fps,
@@ -118,4 +105,3 @@ def _metadata(data: GenerateVideo, frames: int, shots: int, warnings: list[str])
         "frames": frames,
         "shots": shots,
     }
-    return {**told, **({"warnings": warnings} if warnings else {})}

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,7 +14,7 @@ from genfleet.contract.audio_data import GenerateCharacterVoice
 from genfleet.errors import PermanentError, TaskError
 from genfleet_workers.engines import ffmpeg
 from genfleet_workers.engines.base import Job, Product, Report
-from genfleet_workers.engines.inputs import arguments, seed_of
+from genfleet_workers.engines.inputs import arguments, product, seed_of
 from genfleet_workers.engines.sound import ambience, espeak
 from genfleet_workers.engines.sound.desk import Desk, Entry, fitting
 from genfleet_workers.engines.sound.speech import Delivery, VoiceProfile, delivery
@@ -50,20 +49,28 @@ class VoiceEngine:
         profile = self._profile(data.character_voice_profile, warnings)
         how = delivery(profile, data.character_voice_profile or "", data.emotion or "", data.pace or "", warnings)
         take = _spoken(data.text, how, job.folder, lambda: report(0.1, "speaking"), warnings)
-        desk = Desk(job.folder, lambda: report(0.5, "mixing"))
-        heard = desk.loudness(take.file)
-        if heard.true_peak is None:
-            raise PermanentError("There is nothing in task_data.text that can be spoken")
         around = _ambience_of(data.background_noise or "", warnings)
-        if around:
-            take = _surrounded(desk, take, heard.integrated, _bed(desk, around, seed_of(data)))
+        take = _in_place(Desk(job.folder, lambda: report(0.5, "mixing")), take, around, seed_of(data))
+        desk = Desk(job.folder, lambda: report(0.7, "encoding"))
         file, rate = job.folder / f"voice.{data.output_format}", fitting(data.output_format, data.sample_rate, warnings)
-        desk = replace(desk, watch=lambda: report(0.7, "encoding"))
         desk.encoded(take, file, data.output_format, rate)
-        made = {"duration": round(take.seconds, 3), "sample_rate": rate, "channels": take.channels}
-        loudness = desk.loudness(file).told()
+        told = {
+            "duration": round(take.seconds, 3),
+            "format": data.output_format,
+            "sample_rate": rate,
+            "channels": take.channels,
+            "loudness": desk.loudness(file).told(),
+            "voice": f"{how.voice}+{how.variant}" if how.variant else how.voice,
+            "words_per_minute": how.rate,
+            "background_noise": around,
+            "seed": seed_of(data),
+            "generation_model": _MODEL,
+        }
+        job.log(
+            f"{told['voice']}, {how.rate} words a minute, {around or 'nothing'} around it, {take.seconds:.1f} seconds"
+        )
         report(1.0, "encoding")
-        return Product(file, {**made, "loudness": loudness, **_told(data, how, around, warnings)})
+        return product(job, file, told, warnings)
 
     def _profile(self, source: str | None, warnings: list[str]) -> VoiceProfile:
         if not source:
@@ -112,25 +119,17 @@ def _ambience_of(text: str, warnings: list[str]) -> str | None:
     return name
 
 
-def _bed(desk: Desk, name: str, seed: int) -> Take:
+def _in_place(desk: Desk, voice: Take, around: str | None, seed: int) -> Take:
+    """The voice where it is heard. Raises `PermanentError` when there is nothing to hear in it."""
+    heard = desk.loudness(voice.file)
+    if heard.true_peak is None:
+        raise PermanentError("There is nothing in task_data.text that can be spoken")
+    if around is None:
+        return voice
     file = desk.path()
-    ambience.record(name, seed, file)
-    return Take.of(file)
-
-
-def _surrounded(desk: Desk, voice: Take, loud: float | None, bed: Take) -> Take:
-    """The voice in its place: the ambience begins before it, makes room for it, and fades after it."""
-    gain = (_QUIET if loud is None else loud - _BELOW) - (desk.loudness(bed.file).integrated or 0.0)
+    ambience.record(around, seed, file)
+    bed = Take.of(file)
+    loud = _QUIET if heard.integrated is None else heard.integrated - _BELOW
+    gain = loud - (desk.loudness(file).integrated or 0.0)
+    # The ambience begins before the words, makes room for them, and fades after them.
     return desk.mixed(voice, bed, Entry(gain, loop=True, duck=True), room=(_BEFORE, _AFTER))
-
-
-def _told(data: GenerateCharacterVoice, how: Delivery, around: str | None, warnings: list[str]) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "format": data.output_format,
-        "voice": f"{how.voice}+{how.variant}" if how.variant else how.voice,
-        "words_per_minute": how.rate,
-        "background_noise": around,
-        "seed": seed_of(data),
-        "generation_model": _MODEL,
-    }
-    return {**told, **({"warnings": warnings} if warnings else {})}

@@ -91,70 +91,79 @@ def chosen(spoken: list[str], vocabulary: Vocabulary[Choice]) -> Choice | None:
     return best if votes[best] else None
 
 
-def _words(text: str) -> frozenset[str]:
+def vocabulary(text: str) -> frozenset[str]:
+    """The words that speak for one choice."""
     return frozenset(text.split())
 
 
 SETTINGS: Vocabulary[Setting] = {
-    Setting.STREET: _words("street streets alley alleyway avenue boulevard downtown lamp pavement bar cafe hotel taxi"),
-    Setting.SKYLINE: _words(
+    Setting.STREET: vocabulary(
+        "street streets alley alleyway avenue boulevard downtown lamp pavement bar cafe hotel taxi"
+    ),
+    Setting.SKYLINE: vocabulary(
         "city skyline rooftop rooftops tower towers skyscraper skyscrapers metropolis town urban cityscape bridge"
     ),
-    Setting.MOUNTAINS: _words(
+    Setting.MOUNTAINS: vocabulary(
         "mountain mountains peak peaks alps alpine summit valley hill hills cliff canyon landscape volcano highlands"
     ),
-    Setting.FOREST: _words("forest wood woods tree trees jungle pine pines grove meadow garden park woodland swamp"),
-    Setting.DESERT: _words("desert dune dunes sand sands sahara oasis mesa western cowboy camel mars"),
-    Setting.OCEAN: _words(
+    Setting.FOREST: vocabulary(
+        "forest wood woods tree trees jungle pine pines grove meadow garden park woodland swamp"
+    ),
+    Setting.DESERT: vocabulary("desert dune dunes sand sands sahara oasis mesa western cowboy camel mars"),
+    Setting.OCEAN: vocabulary(
         "ocean sea beach coast shore waves harbor harbour island ship boat sailing lighthouse lake river pier"
     ),
-    Setting.SPACE: _words(
+    Setting.SPACE: vocabulary(
         "space galaxy planet planets nebula cosmos cosmic star stars astronaut orbit alien spaceship starship moonbase"
     ),
 }
 
 HOURS: Vocabulary[Hour] = {
-    Hour.NIGHT: _words("night midnight moon moonlit moonlight nocturnal starry dark darkness noir neon evening"),
-    Hour.DUSK: _words("dusk sunset twilight golden sundown evening orange glow"),
-    Hour.DAWN: _words("dawn sunrise morning daybreak early first"),
-    Hour.DAY: _words("day daylight noon midday sunny bright afternoon blue daytime"),
+    Hour.NIGHT: vocabulary("night midnight moon moonlit moonlight nocturnal starry dark darkness noir neon evening"),
+    Hour.DUSK: vocabulary("dusk sunset twilight golden sundown evening orange glow"),
+    Hour.DAWN: vocabulary("dawn sunrise morning daybreak early first"),
+    Hour.DAY: vocabulary("day daylight noon midday sunny bright afternoon blue daytime"),
 }
 
 WEATHERS: Vocabulary[Weather] = {
-    Weather.RAIN: _words("rain rainy raining storm stormy wet soaked downpour drizzle thunder thunderstorm"),
-    Weather.SNOW: _words("snow snowy snowing winter blizzard ice icy frost frozen arctic"),
-    Weather.FOG: _words("fog foggy mist misty haze hazy smoke smoky mysterious eerie ghost ghostly"),
-    Weather.CLEAR: _words("clear sunny cloudless bright"),
+    Weather.RAIN: vocabulary("rain rainy raining storm stormy wet soaked downpour drizzle thunder thunderstorm"),
+    Weather.SNOW: vocabulary("snow snowy snowing winter blizzard ice icy frost frozen arctic"),
+    Weather.FOG: vocabulary("fog foggy mist misty haze hazy smoke smoky mysterious eerie ghost ghostly"),
+    Weather.CLEAR: vocabulary("clear sunny cloudless bright"),
 }
 
 MOODS: Vocabulary[Mood] = {
-    Mood.NOIR: _words("noir detective shadow shadows dramatic monochrome crime murder gangster mafia thirties forties"),
-    Mood.NEON: _words("neon cyberpunk cyber futuristic synthwave vaporwave hologram electric blade arcade"),
-    Mood.WARM: _words("warm cozy cosy romantic golden autumn candle candlelight fire amber nostalgic"),
-    Mood.COLD: _words("cold ice icy winter snow frozen arctic chill frost blue aurora"),
-    Mood.GRIM: _words("grim horror dread zombie haunted apocalypse apocalyptic ruined war toxic gritty bleak storm"),
+    Mood.NOIR: vocabulary(
+        "noir detective shadow shadows dramatic monochrome crime murder gangster mafia thirties forties"
+    ),
+    Mood.NEON: vocabulary("neon cyberpunk cyber futuristic synthwave vaporwave hologram electric blade arcade"),
+    Mood.WARM: vocabulary("warm cozy cosy romantic golden autumn candle candlelight fire amber nostalgic"),
+    Mood.COLD: vocabulary("cold ice icy winter snow frozen arctic chill frost blue aurora"),
+    Mood.GRIM: vocabulary(
+        "grim horror dread zombie haunted apocalypse apocalyptic ruined war toxic gritty bleak storm"
+    ),
 }
 
 OUTFITS: Vocabulary[Outfit] = {
-    Outfit.TRENCH_COAT: _words(
+    Outfit.TRENCH_COAT: vocabulary(
         "detective trench coat fedora hat inspector investigator spy gangster noir sleuth agent jones police officer"
     ),
-    Outfit.GOWN: _words("woman lady femme fatale girl queen princess dress actress singer dancer her she bride"),
-    Outfit.CLOAK: _words("wizard monk cloak cloaked hooded hood traveler traveller pilgrim assassin witch ranger"),
-    Outfit.SPACESUIT: _words("astronaut cosmonaut spacesuit spaceman spacewalk"),
-    Outfit.PLAIN: _words(
+    Outfit.GOWN: vocabulary("woman lady femme fatale girl queen princess dress actress singer dancer her she bride"),
+    Outfit.CLOAK: vocabulary("wizard monk cloak cloaked hooded hood traveler traveller pilgrim assassin witch ranger"),
+    Outfit.SPACESUIT: vocabulary("astronaut cosmonaut spacesuit spaceman spacewalk"),
+    Outfit.PLAIN: vocabulary(
         "man person figure character portrait someone hero boy stranger people librarian cowboy soldier him"
     ),
 }
 
 POSES: Vocabulary[Pose] = {
-    Pose.UMBRELLA: _words("umbrella parasol"),
-    Pose.WALKING: _words("walking walks walk running runs entering enters striding moving approaching slowly"),
-    Pose.STANDING: _words("standing stands waiting leaning confident still facing"),
+    Pose.UMBRELLA: vocabulary("umbrella parasol"),
+    Pose.WALKING: vocabulary("walking walks walk running runs entering enters striding moving approaching slowly"),
+    Pose.STANDING: vocabulary("standing stands waiting leaning confident still facing"),
 }
 
 FRAMINGS: Vocabulary[Framing] = {
-    Framing.CLOSE: _words("close closeup portrait bust face extreme"),
-    Framing.MEDIUM: _words("medium mid waist american cowboy character"),
-    Framing.WIDE: _words("wide long establishing aerial panorama landscape distant far epic"),
+    Framing.CLOSE: vocabulary("close closeup portrait bust face extreme"),
+    Framing.MEDIUM: vocabulary("medium mid waist american cowboy character"),
+    Framing.WIDE: vocabulary("wide long establishing aerial panorama landscape distant far epic"),
 }

@@ -49,19 +49,20 @@ def paint_figures(scene: Scene, canvas: Canvas, *, mirrored: bool) -> list[Sheet
         if figure.pose is Pose.WALKING and canvas.moving:
             layers.append(_walk(scene, canvas, figure, place, mirrored=mirrored))
         else:
-            layers += _posed(scene, canvas, outline_of(figure), place, mirrored=mirrored)
+            layers += posed(scene, canvas, outline_of(figure), place, mirrored=mirrored)
     return layers
 
 
 def _walk(scene: Scene, canvas: Canvas, figure: Figure, place: Stand, *, mirrored: bool) -> Walk:
     strides = tuple(
-        _posed(scene, canvas, outline_of(figure, math.cos(2 * math.pi * moment / _MOMENTS)), place, mirrored=mirrored)
+        posed(scene, canvas, outline_of(figure, math.cos(2 * math.pi * moment / _MOMENTS)), place, mirrored=mirrored)
         for moment in range(_MOMENTS)
     )
     return Walk(strides, canvas.pixel(place.u, place.foot), canvas.pixel(0.0, scene.horizon), pace=0.04)
 
 
-def _posed(scene: Scene, canvas: Canvas, outline: Outline, place: Stand, *, mirrored: bool) -> tuple[Cutout, ...]:
+def posed(scene: Scene, canvas: Canvas, outline: Outline, place: Stand, *, mirrored: bool) -> tuple[Cutout, ...]:
+    """What is seen of a figure: what it casts on the ground, then itself."""
     solid, folds = _drawn(canvas, outline, place)
     cast = None if scene.framing is Framing.CLOSE else _cast(scene, canvas, solid, place, mirrored=mirrored)
     parts = cast, _person(scene, canvas, solid, folds, place)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from genfleet_workers.engines.procedural import choices
+from genfleet_workers.engines.procedural.acting import Script
 from genfleet_workers.engines.procedural.canvas import Colour
 from genfleet_workers.engines.procedural.choices import (
     Framing,
@@ -33,6 +34,8 @@ class Figure:
     """Across the frame: -1 is its left edge, 1 its right."""
     look: int
     """Seeds the build and the details, so that a character looks the same in every scene."""
+    script: Script | None = None
+    """What it does from frame to frame, in an animation; pose and place say nothing then."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from itertools import chain
 import numpy as np
 
 from genfleet_workers.engines.procedural.canvas import Canvas, Plane, mix, sign, step
+from genfleet_workers.engines.procedural.cast import cast_of
 from genfleet_workers.engines.procedural.choices import Mood, Setting, Weather
 from genfleet_workers.engines.procedural.figures import paint_figures, stand
 from genfleet_workers.engines.procedural.houses import paint_houses
@@ -37,6 +38,8 @@ def compose(scene: Scene, canvas: Canvas) -> Iterator[Sheet]:
 
 
 def _people(scene: Scene, canvas: Canvas, *, mirrored: bool = False) -> list[Sheet | None]:
+    if any(figure.script for figure in scene.figures):
+        return [cast_of(scene, canvas, mirrored=mirrored)]
     places = [stand(scene, canvas, figure) for figure in scene.figures]
     lit = [(place.u, place.foot - 0.72 * place.tall, 0.55 * place.tall) for place in places]
     return [paint_backlight(scene, canvas, lit) if lit else None, *paint_figures(scene, canvas, mirrored=mirrored)]

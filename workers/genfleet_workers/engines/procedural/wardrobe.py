@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from genfleet_workers.engines.procedural.choices import Outfit, Pose
@@ -12,6 +14,9 @@ WIDEST = 0.42
 """No outline reaches farther from the middle than this."""
 TALLEST = 0.30
 """Nor farther above the crown than this (an umbrella does)."""
+
+Lifted = tuple[float, float]
+"""The angles of upper arm and forearm in degrees: 0 hangs down, 90 points away from the body, 180 straight up."""
 
 _HEAD = curve("-34,60 0,34 34,60 36,98 22,130 0,140 -22,130 -36,98")
 _FEDORA = (
@@ -53,59 +58,132 @@ _JACKET_FOLDS = lines("-35,165 -10,300 -8,590|35,165 -10,300")
 _SHORT_HAIR = curve("-38,85 -40,48 -22,26 10,21 34,40 39,82 0,60")
 
 
+@dataclass(frozen=True, slots=True)
+class Posture:
+    """How a body is held."""
+
+    stride: float = 0.0
+    """The moment of a walk toward us or away: the left foot is raised at -1, the right one at 1."""
+    step: float | None = None
+    """The moment of a walk to the right, 0..1 for two steps. None: we see it from the front."""
+    reach: float = 0.105
+    """How far its feet are apart then."""
+    right: Lifted | None = None
+    left: Lifted | None = None
+    umbrella: bool = False
+    sway: float = 0.0
+    """To which side the hem swings, -1..1."""
+
+
 def outline_of(figure: Figure, stride: float = 0.9) -> Outline:
-    """The outline of a figure. `stride` is the moment of a walk: the left foot is raised at -1, the right one at 1."""
-    carries = figure.pose is Pose.UMBRELLA
-    body = _BODIES[figure.outfit](stride if figure.pose is Pose.WALKING else 0.0, carries)
-    if carries and figure.outfit in _HANDS_FREE:
-        body = Outline((*body.solids, *_umbrella()), body.folds)
+    """The outline of a figure as it stands or walks in its scene."""
+    posture = Posture(stride=stride if figure.pose is Pose.WALKING else 0.0, umbrella=figure.pose is Pose.UMBRELLA)
+    body = outline_in(figure.outfit, posture)
     return body if figure.look % 2 else body.turned()
 
 
-def _trench_coat(stride: float, carries: bool) -> Outline:
-    pocketed = limb((-0.106, 0.215, 0.033), (-0.143, 0.362, 0.030), (-0.104, 0.482, 0.028))
-    other = limb((0.106, 0.215, 0.033), (0.141, 0.365, 0.030), (0.106, 0.482, 0.028))
+def outline_in(outfit: Outfit, posture: Posture) -> Outline:
+    """The outline of an outfit in a posture."""
+    body = _BODIES[outfit](posture)
+    if posture.umbrella and outfit in _HANDS_FREE:
+        return Outline((*body.solids, *_umbrella()), body.folds)
+    return body
+
+
+def _trench_coat(posture: Posture) -> Outline:
+    pocketed = _arm(posture.left, (-0.106, 0.215), 0.033) or limb(
+        (-0.106, 0.215, 0.033), (-0.143, 0.362, 0.030), (-0.104, 0.482, 0.028)
+    )
+    other = _arm(posture.right, (0.106, 0.215), 0.033) or limb(
+        (0.106, 0.215, 0.033), (0.141, 0.365, 0.030), (0.106, 0.482, 0.028)
+    )
     raised = limb((0.106, 0.215, 0.033), (0.145, 0.330, 0.030), (0.090, 0.262, 0.026))
-    coat = swayed(_TRENCH_COAT, 0.022 * stride)
-    arms = (*pocketed, *(raised if carries else other))
-    return Outline((*_legs(stride), coat, *arms, _COLLAR, _HEAD, *_FEDORA), _TRENCH_COAT_FOLDS)
+    coat = swayed(_TRENCH_COAT, 0.022 * posture.stride + 0.03 * posture.sway)
+    arms = (*pocketed, *(raised if posture.umbrella else other))
+    return Outline((*_legs(posture), coat, *arms, _COLLAR, _HEAD, *_FEDORA), _TRENCH_COAT_FOLDS)
 
 
-def _gown(stride: float, carries: bool) -> Outline:
+def _gown(posture: Posture) -> Outline:
     neck = limb((0.0, 0.12, 0.022), (0.0, 0.18, 0.026))
-    on_hip = limb((-0.090, 0.205, 0.021), (-0.150, 0.330, 0.018), (-0.080, 0.425, 0.016))
-    hanging = limb((0.090, 0.205, 0.021), (0.118, 0.340, 0.018), (0.112, 0.475, 0.015))
+    on_hip = _arm(posture.left, (-0.090, 0.205), 0.021) or limb(
+        (-0.090, 0.205, 0.021), (-0.150, 0.330, 0.018), (-0.080, 0.425, 0.016)
+    )
+    hanging = _arm(posture.right, (0.090, 0.205), 0.021) or limb(
+        (0.090, 0.205, 0.021), (0.118, 0.340, 0.018), (0.112, 0.475, 0.015)
+    )
     raised = limb((0.090, 0.205, 0.021), (0.128, 0.320, 0.018), (0.084, 0.255, 0.016))
-    gown = swayed(_GOWN, 0.03 * stride)
-    arms = (*on_hip, *(raised if carries else hanging))
+    gown = swayed(_GOWN, 0.03 * posture.stride + 0.05 * posture.sway)
+    arms = (*on_hip, *(raised if posture.umbrella else hanging))
     return Outline((gown, _LONG_HAIR, _HEAD, *neck, *arms, _WIDE_HAT), _GOWN_FOLDS)
 
 
-def _cloak(stride: float, _carries: bool) -> Outline:
+def _cloak(posture: Posture) -> Outline:
+    free = _arm(posture.left, (-0.105, 0.235), 0.036) or ()
     arm = limb((0.110, 0.235, 0.040), (0.172, 0.340, 0.036), (0.212, 0.352, 0.020))
     staff = (*limb((0.212, 0.015, 0.0085), (0.216, 0.985, 0.0075)), disc(0.212, 0.010, 0.020))
-    return Outline((swayed(_CLOAK, 0.03 * stride), *arm, *staff), _CLOAK_FOLDS)
+    cloak = swayed(_CLOAK, 0.03 * posture.stride + 0.05 * posture.sway)
+    return Outline((cloak, *free, *arm, *staff), _CLOAK_FOLDS)
 
 
-def _spacesuit(stride: float, _carries: bool) -> Outline:
-    left = limb((-0.130, 0.225, 0.048), (-0.205, 0.370, 0.042), (-0.215, 0.500, 0.038))
-    right = limb((0.130, 0.225, 0.048), (0.200, 0.370, 0.042), (0.215, 0.495, 0.038))
-    legs = (*_boot(-1, max(-stride, 0.0)), *_boot(1, max(stride, 0.0)))
+def _spacesuit(posture: Posture) -> Outline:
+    left = _arm(posture.left, (-0.130, 0.225), 0.046) or limb(
+        (-0.130, 0.225, 0.048), (-0.205, 0.370, 0.042), (-0.215, 0.500, 0.038)
+    )
+    right = _arm(posture.right, (0.130, 0.225), 0.046) or limb(
+        (0.130, 0.225, 0.048), (0.200, 0.370, 0.042), (0.215, 0.495, 0.038)
+    )
+    legs: tuple[Points, ...] = (*_boot(-1, max(-posture.stride, 0.0)), *_boot(1, max(posture.stride, 0.0)))
+    if posture.step is not None:
+        legs = _stepping(posture.step, posture.reach, 0.54, 0.054)
     return Outline((_BACKPACK, disc(0.0, 0.085, 0.080), _SPACESUIT, *left, *right, *legs), _SPACESUIT_FOLDS)
 
 
-def _plain(stride: float, carries: bool) -> Outline:
-    swing = 0.03 * stride
-    left = limb((-0.096, 0.215, 0.030), (-0.122, 0.365, 0.026), (-0.116 + swing, 0.505, 0.019))
-    right = limb((0.096, 0.215, 0.030), (0.122, 0.365, 0.026), (0.116 + swing, 0.500, 0.019))
+def _plain(posture: Posture) -> Outline:
+    swing = 0.03 * posture.stride
+    left = _arm(posture.left, (-0.096, 0.215), 0.028) or limb(
+        (-0.096, 0.215, 0.030), (-0.122, 0.365, 0.026), (-0.116 + swing, 0.505, 0.019)
+    )
+    right = _arm(posture.right, (0.096, 0.215), 0.028) or limb(
+        (0.096, 0.215, 0.030), (0.122, 0.365, 0.026), (0.116 + swing, 0.500, 0.019)
+    )
     raised = limb((0.096, 0.215, 0.030), (0.138, 0.330, 0.026), (0.090, 0.262, 0.020))
     neck = limb((0.0, 0.120, 0.025), (0.0, 0.175, 0.032))
-    arms, legs = (*left, *(raised if carries else right)), _legs(stride, hip=0.57, stance=0.050)
+    arms, legs = (*left, *(raised if posture.umbrella else right)), _legs(posture, hip=0.57, stance=0.050)
     return Outline((*legs, _JACKET, *arms, *neck, _HEAD, _SHORT_HAIR), _JACKET_FOLDS)
 
 
-def _legs(stride: float, hip: float = 0.70, stance: float = 0.046) -> tuple[Points, ...]:
+def _arm(lifted: Lifted | None, shoulder: tuple[float, float], thick: float) -> tuple[Points, ...] | None:
+    """An arm that is held in some way; None where it hangs as the outfit has it."""
+    if lifted is None:
+        return None
+    x, y = shoulder
+    side = 1.0 if x > 0 else -1.0
+    joints = [(x, y, thick)]
+    for angle, length, share in ((lifted[0], 0.150, 0.85), (lifted[1], 0.120, 0.62), (lifted[1], 0.032, 0.42)):
+        x, y = x + side * length * float(np.sin(np.radians(angle))), y + length * float(np.cos(np.radians(angle)))
+        joints.append((x, y, thick * share))
+    return limb(*joints)
+
+
+def _legs(posture: Posture, hip: float = 0.70, stance: float = 0.046) -> tuple[Points, ...]:
+    if posture.step is not None:
+        return _stepping(posture.step, posture.reach, hip, 0.036)
+    stride = posture.stride
     return (*_leg(-1, max(-stride, 0.0), hip, stance), *_leg(1, max(stride, 0.0), hip, stance))
+
+
+def _stepping(step: float, reach: float, hip: float, thick: float) -> tuple[Points, ...]:
+    """Both legs seen from the side: one carries the body and goes back under it, the other one swings to the front."""
+    parts: list[Points] = []
+    for turn in (2 * np.pi * step, 2 * np.pi * step + np.pi):
+        foot, lift = reach * float(np.cos(turn)), max(float(-np.sin(turn)), 0.0)
+        ankle = 0.955 - 0.10 * reach / 0.105 * lift * (0.6 if thick > 0.05 else 0.75)
+        knee = (foot * 0.45 + 0.055 * lift + 0.012, (hip + ankle) / 2 - 0.02 * lift)
+        tilt = 0.022 * lift - 0.010 * float(np.cos(turn)) * (1 - lift)
+        parts += limb((0.0, hip, thick * 1.25), (*knee, thick), (foot, ankle, thick * 0.75))
+        heel, toe = (foot - 0.024, ankle + 0.031 - tilt), (foot + 0.068, ankle + 0.031 + tilt)
+        parts.append([heel, (foot - 0.02, ankle - 0.01), (foot + 0.028, ankle - 0.006), (toe[0], toe[1] - 0.016), toe])
+    return tuple(parts)
 
 
 def _leg(side: int, raised: float, hip: float, stance: float) -> tuple[Points, ...]:
