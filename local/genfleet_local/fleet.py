@@ -201,6 +201,7 @@ class Fleet:
             "minimum": fleet.policy.min_replicas,
             "maximum": fleet.policy.max_replicas,
             "reason": decision.reason.value,
+            "trouble": "WorkersFailing" if fleet.failures else None,
             "explanation": self._explained(fleet, decision),
         }
         encoded = orjson.dumps(status)

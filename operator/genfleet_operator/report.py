@@ -136,6 +136,7 @@ def shown(outcome: Outcome) -> dict[str, Any]:
         "minimum": scaling.min_replicas,
         "maximum": scaling.max_replicas,
         "reason": decision.reason.value,
+        "trouble": None if outcome.trouble.fault is Fault.NONE else outcome.trouble.fault.value,
         "explanation": decision.explanation + told,
     }
 

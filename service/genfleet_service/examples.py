@@ -163,6 +163,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "deadline": None,
         "retry_of": None,
         "key_id": "4f1c2a9d0b7e",
+        "queue_position": None,
+        "pending_reasons": [],
+        "eta": None,
+        "eta_unknown": None,
     },
     "TaskList": {
         "tasks": [

@@ -102,7 +102,7 @@ class TaskList(TypedDict):
     pagination: Pagination
 
 
-class FullTask(StatusBody):
+class KeptTask(StatusBody):
     """Everything that is kept of a task (NS-001)."""
 
     task_data: dict[str, Any]
@@ -170,11 +170,18 @@ def submitted(task: NewTask, answer: Submitted, warnings: list[str]) -> Submitte
         "task_id": answer.id,
         "status": answer.state.value,
         "project_id": task.project,
-        "estimated_duration": round(TASK_TYPES[task.type].estimate.total_seconds()),
+        "estimated_duration": _estimate(task.type, answer.mean_run_ms),
         "queue_position": answer.position,
         "created_at": timestamp(answer.created_ms),
     }
     return {**body, "warnings": warnings} if warnings else body
+
+
+def _estimate(task_type: str, mean_run_ms: int | None) -> int:
+    """Whole seconds: what recent tasks took, and the documents' number until there are enough of them (TS-173)."""
+    if mean_run_ms is not None:
+        return max(1, round(mean_run_ms / 1000))
+    return round(TASK_TYPES[task_type].estimate.total_seconds())
 
 
 def status(task: TaskRecord) -> StatusBody:
@@ -207,7 +214,7 @@ def _processing_time(task: TaskRecord) -> int | None:
     return task.finished_ms // 1000 - task.started_ms // 1000
 
 
-def full(task: TaskRecord) -> FullTask:
+def full(task: TaskRecord) -> KeptTask:
     """Everything that is kept of a task."""
     return {
         **status(task),

@@ -299,6 +299,13 @@ def test_what_is_over_is_not_cancelled_and_what_is_cancelled_is_retried(api: htt
     assert (again.retry_of, again.state) == (task_id, State.QUEUED)
 
 
+def test_a_queued_task_says_why_it_waits(api: httpx.Client, store: SyncStore) -> None:
+    """TS-177: "stuck in queued" is answered where people look first."""
+    done = genfleet(api, "status", submitted(store, kind="generate_video"))
+
+    assert "waits  No worker serves queue gpu_heavy, and no fleet controller reports." in done.out.splitlines()
+
+
 # -- queues --------------------------------------------------------------------------------------------------------------
 
 

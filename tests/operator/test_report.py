@@ -260,6 +260,7 @@ def test_what_the_command_line_shows() -> None:
         "minimum": 0,
         "maximum": 10,
         "reason": "Steady",
+        "trouble": "Unschedulable",
         "explanation": "Told. No node.",
     }
 

@@ -162,9 +162,9 @@ def test_the_full_record(api: httpx.Client, store: SyncStore, redis_server: Redi
     task_id = settled(api, store, State.FAILED, task_type="generate_video", **kept)
     set_times(redis_server, task_id, created=CREATED, started=STARTED, finished=FINISHED, updated=FINISHED)
     more = {"updated_at": FINISHED, "traceback": "Traceback (most recent call last): …", "retry_of": None}
-    more |= {"deadline": None}
+    wait: dict[str, object] = {"queue_position": None, "pending_reasons": [], "eta": None, "eta_unknown": None}
     whose = {"key_id": key_id_of_settings(KEY)}
-    assert look(api, task_id) == status(api, task_id) | kept | more | whose
+    assert look(api, task_id) == status(api, task_id) | kept | more | {"deadline": None} | wait | whose
 
 
 def test_an_unknown_task(api: httpx.Client) -> None:

@@ -41,6 +41,24 @@ class CancelledBody(TypedDict):
     cancelled_at: str | None
 
 
+Code = Literal[
+    "paused",
+    "scheduled",
+    "retry",
+    "in_line",
+    "no_fleet",
+    "fleet_paused",
+    "fleet_blind",
+    "workers_failing",
+    "unschedulable",
+    "workers_starting",
+    "at_maximum",
+    "workers_busy",
+    "next",
+]
+"""What a task waits for: a closed list. Several may hold at once."""
+
+
 class Counts(TypedDict):
     """The six numbers of queue health."""
 
@@ -97,6 +115,20 @@ class ErrorBody(TypedDict):
     retry_after: NotRequired[int]
 
 
+class EstimateBody(TypedDict):
+    """Seconds from now: half of such tasks need less than `p50`, nine of ten less than `p90`."""
+
+    p50: float
+    p90: float
+
+
+class EtaBody(TypedDict):
+    """When a queued task will start, and when it will be done, by what was measured of others."""
+
+    start_seconds: EstimateBody
+    completion_seconds: EstimateBody
+
+
 class EventBody(TypedDict):
     """One event."""
 
@@ -124,11 +156,25 @@ class Fleet(TypedDict):
     minimum: int
     maximum: int
     reason: str
+    trouble: NotRequired[str | None]
     explanation: str
 
 
+class PendingReason(TypedDict):
+    """One thing that a queued task waits for: a code of a closed list, a sentence, and the numbers in it."""
+
+    code: Code
+    message: str
+    details: dict[str, int]
+    until: NotRequired[str]
+
+
+Unknown = Literal["paused", "no_worker_ready", "not_measured"]
+"""Why there is no estimate: a closed list."""
+
+
 class FullTask(TypedDict):
-    """Everything that is kept of a task."""
+    """Everything that is kept of a task, and why it waits."""
 
     task_id: str
     project_id: str
@@ -155,6 +201,10 @@ class FullTask(TypedDict):
     deadline: str | None
     retry_of: str | None
     key_id: str | None
+    queue_position: int | None
+    pending_reasons: list[PendingReason]
+    eta: EtaBody | None
+    eta_unknown: Unknown | None
 
 
 class SystemLoad(TypedDict):

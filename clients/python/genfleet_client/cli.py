@@ -182,10 +182,12 @@ def status(
         if wait or timeout is not None:
             _follow(client, task_id, timeout, json_=json_, full=full)
         answer = client.task(task_id) if full else client.status(task_id)
+        waits = client.task(task_id) if answer["status"] == "queued" and not full else answer
     if json_:
         show.as_json(answer)
     else:
         show.task(out, answer)
+        show.wait(out, waits)
 
 
 @app.command()

@@ -42,6 +42,16 @@ def task(console: Console, status: Mapping[str, Any]) -> None:
         console.print(Text(f"{name:{width}}" if below else name, style="dim") + shown, soft_wrap=True)
 
 
+def wait(console: Console, task: Mapping[str, Any]) -> None:
+    """Why a task waits, a line for each reason, and when it may be done."""
+    for reason in task["pending_reasons"]:
+        console.print(Text("waits  ", style="yellow") + Text(reason["message"], style="default"), soft_wrap=True)
+    if task["eta"]:
+        done = task["eta"]["completion_seconds"]
+        words = f"done in about {done['p50']:.0f} s, in {done['p90']:.0f} s with a chance of nine in ten"
+        console.print(Text("eta    ", style="yellow") + Text(words, style="default"), soft_wrap=True)
+
+
 def _rows(fields: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, str]]:
     """Names and values; objects become names without a value, and what is in them follows below."""
     for name, value in fields.items():

@@ -32,6 +32,9 @@ export interface CancelledBody {
   cancelled_at: string | null
 }
 
+/** What a task waits for: a closed list. Several may hold at once. */
+export type Code = "paused" | "scheduled" | "retry" | "in_line" | "no_fleet" | "fleet_paused" | "fleet_blind" | "workers_failing" | "unschedulable" | "workers_starting" | "at_maximum" | "workers_busy" | "next"
+
 /** The six numbers of queue health. */
 export interface Counts {
   total_tasks: number
@@ -82,6 +85,18 @@ export interface ErrorBody {
   retry_after?: number
 }
 
+/** Seconds from now: half of such tasks need less than `p50`, nine of ten less than `p90`. */
+export interface EstimateBody {
+  p50: number
+  p90: number
+}
+
+/** When a queued task will start, and when it will be done, by what was measured of others. */
+export interface EtaBody {
+  start_seconds: EstimateBody
+  completion_seconds: EstimateBody
+}
+
 /** One event. */
 export interface EventBody {
   id: number
@@ -106,10 +121,22 @@ export interface Fleet {
   minimum: number
   maximum: number
   reason: string
+  trouble?: string | null
   explanation: string
 }
 
-/** Everything that is kept of a task. */
+/** One thing that a queued task waits for: a code of a closed list, a sentence, and the numbers in it. */
+export interface PendingReason {
+  code: Code
+  message: string
+  details: Record<string, number>
+  until?: string
+}
+
+/** Why there is no estimate: a closed list. */
+export type Unknown = "paused" | "no_worker_ready" | "not_measured"
+
+/** Everything that is kept of a task, and why it waits. */
 export interface FullTask {
   task_id: string
   project_id: string
@@ -136,6 +163,10 @@ export interface FullTask {
   deadline: string | null
   retry_of: string | null
   key_id: string | null
+  queue_position: number | null
+  pending_reasons: PendingReason[]
+  eta: EtaBody | null
+  eta_unknown: Unknown | null
 }
 
 /** Load of the machines that run tasks. */

@@ -32,7 +32,8 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         # -- what is counted ----------------------------------------------------------------------------------------
         "counters": "counters",  # hash: the lasting numbers of the metrics endpoint
         "outcomes": "outcomes:{}",  # hash, by minute since the epoch: completed and failed, kept for an hour
-        "service": "service:{}",  # hash, by queue: mean run time of its recent tasks
+        "service": "service:{}",  # hash, by queue: mean run time of its recent tasks, and how they differ
+        "durations": "durations:{}",  # hash, by task type: how long recent runs took
         # -- the fleet ----------------------------------------------------------------------------------------------
         "workers": "workers:{}",  # zset, by queue: worker ids; score: last heard of, ms
         "worker": "worker:{}",  # hash, by worker id: what it says of itself

@@ -51,6 +51,8 @@ class Submitted:
     state: State
     replayed: bool = False
     """The same request came before, under the same Idempotency-Key: this is what it was told (NS-005)."""
+    mean_run_ms: int | None = field(default=None, compare=False)
+    """How long recent tasks of its type took. None: too few have ended."""
     left: Left = field(default=Left(), compare=False)
 
 

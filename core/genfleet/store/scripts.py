@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
-from genfleet.contract import keys, states, task_types
+from genfleet.contract import durations, keys, states, task_types
 
 LUA = Path(__file__).parent / "lua"
 
@@ -84,6 +84,10 @@ def _constants() -> str:
         "CHORE_LIMIT": CHORE_LIMIT,
         "DEAD_LETTERS_KEPT": DEAD_LETTERS_KEPT,
         "AHEAD_MOST_MS": round(AHEAD_MOST.total_seconds() * 1000),
+        "BUCKETS_PER_DOUBLING": durations.BUCKETS_PER_DOUBLING,
+        "LEAST_MS": durations.LEAST_MS,
+        "HALVED_AT": durations.HALVED_AT,
+        "MEASURED": durations.ENOUGH,
         "SHOWN_IN_LISTS": SHOWN_IN_LISTS,
         "WEBHOOK_ATTEMPTS_KEPT": WEBHOOK_ATTEMPTS_KEPT,
         "WEBHOOK_INTERRUPTIONS_ALLOWED": WEBHOOK_INTERRUPTIONS_ALLOWED,

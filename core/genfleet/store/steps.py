@@ -113,8 +113,16 @@ def _moment(moment: records.Moment | None) -> str:
 def _submitted(reply: list[Any]) -> records.Submitted | Refused:
     if reply[0] == b"refused":
         return _refused(reply)
-    _, task_id, created, position, state, replayed, left = reply
-    return records.Submitted(task_id.decode(), created, position, State(state.decode()), bool(replayed), _left(left))
+    _, task_id, created, position, state, replayed, left, mean_ms = reply
+    return records.Submitted(
+        id=task_id.decode(),
+        created_ms=created,
+        position=position,
+        state=State(state.decode()),
+        replayed=bool(replayed),
+        mean_run_ms=mean_ms if mean_ms >= 0 else None,
+        left=_left(left),
+    )
 
 
 def _refused(reply: list[Any]) -> Refused:

@@ -28,6 +28,7 @@ class Fleet(TypedDict):
     minimum: int
     maximum: int
     reason: str
+    trouble: NotRequired[str | None]
     explanation: str
 
 

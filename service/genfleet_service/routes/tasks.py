@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Annotated
 
@@ -10,9 +11,9 @@ from fastapi import APIRouter, Path, Request, Response
 
 from genfleet.contract.limits import Left, Reason, Refused
 from genfleet.contract.states import State, is_final
-from genfleet.store import steps
+from genfleet.store import steps, waiting
 from genfleet.store.records import Submitted
-from genfleet_service import admission, openapi, prefer, replies, views
+from genfleet_service import admission, openapi, prefer, replies, views, waits
 from genfleet_service.access import Caller
 from genfleet_service.context import CallerDep, Service, ServiceDep, caller_of, service_of
 from genfleet_service.lookup import WHOLE, find, look_at
@@ -77,11 +78,12 @@ EXPRESS = (
 )
 
 
-@router.get("/{task_id}", responses=openapi.answers(views.FullTask, 404, _OFTEN))
+@router.get("/{task_id}", responses=openapi.answers(waits.FullTask, 404, _OFTEN))
 async def read(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
-    """Everything that is kept of a task."""
-    task, headers = await look_at(service, caller, task_id, WHOLE)
-    return json_reply(views.full(task), headers=headers)
+    """Everything that is kept of a task; while it is queued also why it waits, and for how long."""
+    look, line = look_at(service, caller, task_id, WHOLE), service.store.run(waiting.wait(task_id))
+    (task, headers), seen = await asyncio.gather(look, line)  # one round trip: what is asked at once travels together
+    return json_reply({**views.full(task), **waits.told(seen)}, headers=headers)
 
 
 @router.delete("/{task_id}", responses=openapi.answers(views.CancelledBody, _TOO_LATE, 404))

@@ -12,6 +12,21 @@ if not holds(task, token) then
   return 0
 end
 
+-- Adds a run to what is known of others (`contract/durations.py`): a count by bucket, their number and their sum.
+local function measure(name, took)
+  local bucket = took < LEAST_MS and 0 or math.floor(math.log(took / LEAST_MS) / math.log(2) * BUCKETS_PER_DOUBLING) + 1
+  redis.call('HINCRBY', name, 'b' .. bucket, 1)
+  redis.call('HINCRBY', name, 'ms', took)
+  if redis.call('HINCRBY', name, 'n', 1) < HALVED_AT then return end
+  local flat, left = redis.call('HGETALL', name), 0
+  for i = 1, #flat, 2 do
+    local half = math.floor(tonumber(flat[i + 1]) / 2)
+    if flat[i]:sub(1, 1) == 'b' then left = left + half end
+    if flat[i] ~= 'mean_ms' then redis.call('HSET', name, flat[i], half) end
+  end
+  redis.call('HSET', name, 'n', left)
+end
+
 local now = clock()
 if to == 'failed' then
   finish(task, 'failed', now, 'error', err, 'trace', trace)
@@ -21,6 +36,8 @@ finish(task, 'completed', now, 'result', result, 'progress', 1, 'step', 'complet
 local took = now - task.started
 count('run_ms:' .. task.type, took)
 count('runs:' .. task.type)
+measure(key.durations(task.type), took)
+measure(key.service(task.queue), took)
 -- A mean that follows the recent tasks: each new one weighs a fifth.
 local mean = tonumber(redis.call('HGET', key.service(task.queue), 'mean_ms') or took)
 redis.call('HSET', key.service(task.queue), 'mean_ms', math.floor(mean + (took - mean) / 5))

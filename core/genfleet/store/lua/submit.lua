@@ -13,15 +13,21 @@ end
 local due, deadline = moment(task.run_at), moment(task.deadline)
 local NOT_LOOKED_AT = { -1, 0, -1 }
 
+-- How long such a task takes, by recent ones (TS-173). -1: too few have ended.
+local function mean_ms()
+  local known = redis.call('HMGET', key.durations(kind), 'n', 'ms')
+  return tonumber(known[1] or 0) >= MEASURED and math.floor(known[2] / known[1]) or -1
+end
+
 local known = read(id, 'state', 'created', 'queue')
-if known.state then return { 'accepted', id, tonumber(known.created), position(id, known.queue), known.state, 0, NOT_LOOKED_AT } end
+if known.state then return { 'accepted', id, tonumber(known.created), position(id, known.queue), known.state, 0, NOT_LOOKED_AT, mean_ms() } end
 
 -- A request that is repeated gets the answer that it got, whatever the limits say now (NS-005).
 local once = task.once ~= '' and key.once(task.key, task.once)
 if once then
   local first = redis.call('HMGET', once, 'fingerprint', 'id', 'created', 'position')
   if first[1] and first[1] ~= task.fingerprint then return { 'refused', 'reused', 0, NOT_LOOKED_AT } end
-  if first[1] then return { 'accepted', first[2], tonumber(first[3]), tonumber(first[4]), 'queued', 1, NOT_LOOKED_AT } end
+  if first[1] then return { 'accepted', first[2], tonumber(first[3]), tonumber(first[4]), 'queued', 1, NOT_LOOKED_AT, mean_ms() } end
 end
 
 local rate = rate_now(key.rate('submissions', task.key), tonumber(task.per_minute), tonumber(task.saved_ms), now)
@@ -66,4 +72,4 @@ if once then
   redis.call('PEXPIRE', once, ONCE_KEPT_MS)
 end
 left, more_in_ms = left_of(rate)
-return { 'accepted', id, now, place, 'queued', 0, { left, more_in_ms, in_progress + 1 } }
+return { 'accepted', id, now, place, 'queued', 0, { left, more_in_ms, in_progress + 1 }, mean_ms() }
