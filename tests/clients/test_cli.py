@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -15,7 +14,7 @@ from genfleet.store import steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import TaskRecord
 from tests.clients.command import COLUMNS, genfleet, started, terminal
-from tests.support.servers import ROOT, Redis, Site
+from tests.support.servers import ROOT
 from tests.support.tasks import record, submitted
 from tests.support.waiting import wait_for
 
@@ -30,17 +29,6 @@ FLEET = {
     "reason": "DemandRose",
     "explanation": "5 tasks (4 waiting, the oldest for 3 s; 1 running; 0 due again): 2 workers needed; up from 1.",
 }
-
-
-@pytest.fixture(scope="module")
-def _worker(_redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with Site(_redis, tmp_path_factory.mktemp("worker")).worker(concurrency=2):
-        yield
-
-
-@pytest.fixture
-def worker(redis_server: Redis, _worker: None) -> None:
-    """A worker of gpu_medium, shared by the tests of this file; those that want a task to wait submit a video."""
 
 
 def stored(store: SyncStore) -> TaskRecord:

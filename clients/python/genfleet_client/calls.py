@@ -16,6 +16,7 @@ from genfleet_client.bodies import (
     CancelledBody,
     FullTask,
     HealthBody,
+    LogLine,
     Metrics,
     PausedQueue,
     Queue,
@@ -60,18 +61,28 @@ def submit(
     priority: int = DEFAULT_PRIORITY,
     callback_url: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    delay_seconds: float | None = None,
+    run_at: datetime | str | None = None,
+    deadline_seconds: float | None = None,
+    deadline: datetime | str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[SubmittedBody]:
     """Submit a task. A lost answer is asked for again under the same idempotency key, which is made if none is given."""
-    body: dict[str, Any] = {
+    optional = {
+        "callback_url": callback_url,
+        "delay_seconds": delay_seconds,
+        "run_at": _moment(run_at),
+        "deadline_seconds": deadline_seconds,
+        "deadline": _moment(deadline),
+    }
+    body = {
         "project_id": project_id,
         "task_type": task_type,
         "task_data": task_data,
         "priority": priority,
         "metadata": metadata or {},
+        **{name: value for name, value in optional.items() if value is not None},
     }
-    if callback_url is not None:
-        body["callback_url"] = callback_url
     return submit_body(cast(Submission, body), idempotency_key=idempotency_key)
 
 
@@ -165,6 +176,11 @@ def events(task_id: str, last_event_id: str | None = None) -> Call[None]:
     if last_event_id is not None:
         headers["Last-Event-ID"] = last_event_id
     return Call(method="GET", path=f"{_task(task_id)}/events", headers=headers)
+
+
+def logs(task_id: str) -> Call[list[LogLine]]:
+    """What the engines said of their work on a task so far; `events` has the lines as they are said."""
+    return Call(method="GET", path=f"{_task(task_id)}/logs", read=lambda body: cast(list[LogLine], body["logs"]))
 
 
 def _task(task_id: str) -> str:

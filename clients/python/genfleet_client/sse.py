@@ -30,6 +30,8 @@ class Parser:
     """Lines in, events out. Comments, which keep the connection alive, and events that are not ours are passed over."""
 
     last_id: str | None = None
+    """Of the last event that is whole: after a cut in the middle of one, that one has to come again."""
+    _id: str | None = None
     _type: str = ""
     _data: list[str] = field(default_factory=list)
 
@@ -39,7 +41,7 @@ class Parser:
             self._take(line)
             return None
         kind, data = self._type, "\n".join(self._data)
-        self._type, self._data = "", []
+        self.last_id, self._id, self._type, self._data = self._id or self.last_id, None, "", []
         try:
             content = json.loads(data)
         except ValueError:
@@ -55,4 +57,4 @@ class Parser:
             case "data":
                 self._data.append(value)
             case "id" if "\0" not in value:
-                self.last_id = value
+                self._id = value

@@ -239,11 +239,11 @@ def _moved(status: StatusBody, event: Event) -> StatusBody | None:
             ahead = data.get("progress", 0) >= (status["progress"] or 0) and status["status"] == "processing"
             moved = {"progress": data.get("progress"), "current_step": data.get("current_step")}
             return cast(StatusBody, {**status, **moved}) if ahead else status
-        case "log":
-            return status
         case "state" if "task" in data:
             return cast(StatusBody, data["task"])
         case "state" if data.get("status") == status["status"]:
             return status
-        case _:
+        case "state" | "retry" | "lost" | "gap":
             return None
+        case _:  # a line of the log, or a kind that is newer than we are
+            return status
