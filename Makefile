@@ -89,7 +89,8 @@ images: ## Build both images, with docker, podman or buildah; TAG=… names them
 	done
 
 clean: ## Remove .venv, caches, build output and the data of `make up`
-	@rm -rf $(VENV) .genfleet .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist
+	@rm -rf $(VENV) .genfleet .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist \
+		clients/typescript/dist clients/typescript/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: help up install test cluster-test check format generate bench lock images clean

@@ -193,6 +193,16 @@ def test_the_async_client_follows_by_events(front: Front, worker: None) -> None:
 # -- what is lost, refused or away ---------------------------------------------------------------------------------------
 
 
+def test_a_lost_answer_makes_no_second_task(client: Client, front: Front, store: SyncStore) -> None:
+    """NS-005: the submission is sent again under its key, and answered as it was the first time."""
+    front.tricks = [loses_the_answer]
+
+    task = client.submit("p", "generate_video", {})
+
+    assert [path for _, path in front.requests] == ["/api/v1/tasks/submit"] * 2
+    assert task_ids(store) == [task["task_id"]]
+
+
 def test_a_retry_is_never_sent_twice(client: Client, front: Front, store: SyncStore) -> None:
     """TS-052: each makes another task, so that a lost answer is told, not asked for again."""
     task_id = submitted(store, kind="generate_video")

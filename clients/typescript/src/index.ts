@@ -1,0 +1,14 @@
+export * from "./bodies.js"
+export { ApiError, TaskCancelled, TaskFailed } from "./errors.js"
+export type { Retries } from "./retries.js"
+export type { TaskEvent } from "./sse.js"
+export {
+  TaskService,
+  taskService,
+  type Stoppable,
+  type TaskFilters,
+  type TaskResponse,
+  type TaskServiceOptions,
+  type TaskStatus,
+  type TaskSubmission,
+} from "./taskService.js"

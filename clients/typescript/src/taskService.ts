@@ -1,0 +1,225 @@
+/** The API as TypeScript calls. Answers are the documented bodies; a refusal is an `ApiError`. */
+
+import type {
+  CancelledBody,
+  FullTask,
+  HealthBody,
+  ListedTask,
+  LogLine,
+  LogsBody,
+  Metrics,
+  MetricsBody,
+  PausedQueue,
+  Queue,
+  QueueHealthBody,
+  QueuesBody,
+  RetriedBody,
+  State,
+  StatusBody,
+  Submission,
+  SubmittedBody,
+  TaskList,
+  Worker,
+  WorkersBody,
+} from "./bodies.js"
+import { follow, streamed } from "./follow.js"
+import { TaskCancelled, TaskFailed } from "./errors.js"
+import { ask, type Call, type Connection } from "./http.js"
+import { RETRIES, type Retries } from "./retries.js"
+import type { TaskEvent } from "./sse.js"
+
+export type TaskSubmission = Submission
+export type TaskResponse = SubmittedBody
+export type TaskStatus = StatusBody
+
+/** Where the service is, and how it is asked. What is left out comes from the environment, or is as patient as it should be. */
+export interface TaskServiceOptions {
+  baseUrl?: string
+  apiKey?: string
+  /** Milliseconds for one request. */
+  timeout?: number
+  retries?: Partial<Retries>
+  /** In place of the global one. */
+  fetch?: typeof fetch
+}
+
+/** Ends whatever it is given to. */
+export interface Stoppable {
+  signal?: AbortSignal
+}
+
+/** Filters of a list; they combine. */
+export interface TaskFilters {
+  status?: State
+  task_type?: string
+  since?: string
+  until?: string
+  limit?: number
+}
+
+/** A connection to the service. */
+export class TaskService {
+  private readonly connection: Connection
+
+  constructor(options: TaskServiceOptions = {}) {
+    this.connection = {
+      baseUrl: options.baseUrl ?? environment(() => process.env.NEXT_PUBLIC_TASK_SERVICE_URL) ?? "http://localhost:8001",
+      apiKey: options.apiKey ?? environment(() => process.env.CELERY_TASK_API_KEY) ?? "",
+      timeout: options.timeout ?? 60_000,
+      retries: { ...RETRIES, ...options.retries },
+      fetch: options.fetch ?? ((input, init) => fetch(input, init)),
+    }
+  }
+
+  /** Submit a task. A lost answer is asked for again under the same idempotency key, which is made if none is given. */
+  submitTask(task: TaskSubmission, options: Stoppable & { idempotencyKey?: string } = {}): Promise<TaskResponse> {
+    return this.ask("Task submission failed", "POST", "/api/v1/tasks/submit", {
+      body: task,
+      headers: { "Idempotency-Key": options.idempotencyKey ?? crypto.randomUUID() },
+      signal: options.signal,
+    })
+  }
+
+  /** State and progress of a task. */
+  getTaskStatus(taskId: string, options: Stoppable = {}): Promise<TaskStatus> {
+    return this.ask("Failed to get task status", "GET", `${task(taskId)}/status`, options)
+  }
+
+  /**
+   * The status of a task that is completed. Throws TaskFailed, TaskCancelled, ApiError.
+   *
+   * `onProgress` gets each status that differs from the one before. The task is followed by its events; where there are
+   * none it is looked at each `pollInterval` milliseconds.
+   */
+  async pollTaskUntilComplete(
+    taskId: string,
+    onProgress?: (status: TaskStatus) => void,
+    pollInterval = 2000,
+    options: Stoppable = {},
+  ): Promise<TaskStatus> {
+    let status: TaskStatus | undefined
+    for await (status of this.follow(taskId, { pollInterval, ...options })) onProgress?.(status)
+    if (status?.status === "completed") return status
+    if (status?.status === "cancelled") throw new TaskCancelled(status)
+    throw new TaskFailed(status as TaskStatus)
+  }
+
+  /** The status of a task whenever it changes, until it has ended. */
+  follow(taskId: string, options: Stoppable & { pollInterval?: number } = {}): AsyncGenerator<TaskStatus, void> {
+    const { pollInterval = 2000, signal } = options
+    const look = () => this.getTaskStatus(taskId, options)
+    return follow(this.connection, this.call("Failed to get task events", "GET", `${task(taskId)}/events`, { signal }), {
+      look,
+      pollInterval,
+      signal,
+    })
+  }
+
+  /** What happens to a task, until it has ended. A connection that is cut is made again where it was. */
+  events(taskId: string, options: Stoppable & { lastEventId?: string } = {}): AsyncGenerator<TaskEvent, void> {
+    const { lastEventId, signal } = options
+    const call = this.call("Failed to get task events", "GET", `${task(taskId)}/events`, { signal })
+    return streamed(this.connection, call, lastEventId)
+  }
+
+  /** Everything that is kept of a task. */
+  getTask(taskId: string, options: Stoppable = {}): Promise<FullTask> {
+    return this.ask("Failed to get task", "GET", task(taskId), options)
+  }
+
+  /** What the engines said of their work on a task so far. */
+  async getTaskLogs(taskId: string, options: Stoppable = {}): Promise<LogLine[]> {
+    return (await this.ask<LogsBody>("Failed to get task logs", "GET", `${task(taskId)}/logs`, options)).logs
+  }
+
+  /** Cancel a task that has not ended. Cancelling it again changes nothing. */
+  cancelTask(taskId: string, options: Stoppable = {}): Promise<CancelledBody> {
+    return this.ask("Task cancellation failed", "DELETE", task(taskId), options)
+  }
+
+  /** Submit a failed or cancelled task again, under a new id. Each call makes another task: it is never sent twice. */
+  retryTask(taskId: string, options: Stoppable = {}): Promise<RetriedBody> {
+    return this.ask("Task retry failed", "POST", `${task(taskId)}/retry`, { ...options, repeatable: false })
+  }
+
+  /** One page of a project's tasks, newest first. */
+  listTasks(projectId: string, filters: TaskFilters & { page?: number } = {}, options: Stoppable = {}): Promise<TaskList> {
+    const path = `/api/v1/projects/${encodeURIComponent(projectId)}/tasks`
+    return this.ask("Failed to list tasks", "GET", path, { query: { ...filters }, ...options })
+  }
+
+  /** All tasks of a project, newest first: pages are asked for as needed. */
+  async *allTasks(projectId: string, filters: TaskFilters = {}, options: Stoppable = {}): AsyncGenerator<ListedTask, void> {
+    const seen = new Set<string>() // a new task moves others to the next page
+    for (let page = 1; ; page += 1) {
+      const { tasks, pagination } = await this.listTasks(projectId, { limit: 100, ...filters, page }, options)
+      for (const each of tasks) {
+        if (!seen.has(each.task_id)) yield each
+        seen.add(each.task_id)
+      }
+      if (page >= pagination.total_pages) return
+    }
+  }
+
+  /** The service, Redis, the workers and the load of their machines. */
+  health(options: Stoppable = {}): Promise<HealthBody> {
+    return this.ask("Failed to get health", "GET", "/api/v1/health", options)
+  }
+
+  /** Lasting numbers of all tasks. */
+  async metrics(options: Stoppable = {}): Promise<Metrics> {
+    return (await this.ask<MetricsBody>("Failed to get metrics", "GET", "/api/v1/tasks/metrics", options)).metrics
+  }
+
+  /** Whether the queues are well, and what to look at if not. */
+  queueHealth(options: Stoppable = {}): Promise<QueueHealthBody> {
+    return this.ask("Failed to get queue health", "GET", "/api/v1/tasks/health", options)
+  }
+
+  /** What waits and runs in each queue, its workers, and why its fleet has the size it has. */
+  async queues(options: Stoppable = {}): Promise<Queue[]> {
+    return (await this.ask<QueuesBody>("Failed to get queues", "GET", "/api/v1/queues", options)).queues
+  }
+
+  /** Let nothing of a queue start any more; what runs is finished. */
+  pauseQueue(queue: string, reason = "", options: Stoppable = {}): Promise<PausedQueue> {
+    const path = `/api/v1/queues/${encodeURIComponent(queue)}/pause`
+    return this.ask("Failed to pause queue", "POST", path, { body: { reason }, ...options })
+  }
+
+  /** Let a paused queue go on. */
+  resumeQueue(queue: string, options: Stoppable = {}): Promise<PausedQueue> {
+    return this.ask("Failed to resume queue", "POST", `/api/v1/queues/${encodeURIComponent(queue)}/resume`, options)
+  }
+
+  /** Every worker that beats, and what it does. */
+  async workers(options: Stoppable = {}): Promise<Worker[]> {
+    return (await this.ask<WorkersBody>("Failed to get workers", "GET", "/api/v1/workers", options)).workers
+  }
+
+  private ask<T>(doing: string, method: Call["method"], path: string, more: Partial<Call>): Promise<T> {
+    return ask<T>(this.connection, this.call(doing, method, path, more))
+  }
+
+  private call(doing: string, method: Call["method"], path: string, more: Partial<Call>): Call {
+    return { doing, method, path, repeatable: true, ...more }
+  }
+}
+
+function task(taskId: string): string {
+  return `/api/v1/tasks/${encodeURIComponent(taskId)}`
+}
+
+declare const process: { env: { NEXT_PUBLIC_TASK_SERVICE_URL?: string; CELERY_TASK_API_KEY?: string } }
+
+/** A variable of the environment, or what a bundler has put in its place; a browser has none. */
+function environment(read: () => string | undefined): string | undefined {
+  try {
+    return read() || undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** The service of the environment: `NEXT_PUBLIC_TASK_SERVICE_URL`, `CELERY_TASK_API_KEY`. */
+export const taskService = new TaskService()
