@@ -25,7 +25,7 @@ def over(store: SyncStore, task_id: str) -> Delivery:
 
     def look() -> Delivery | None:
         found = store.run(outbox.read(task_id))
-        return found if isinstance(found, Delivery) and found.state is not DeliveryState.PENDING else None
+        return found if found and found.state is not DeliveryState.PENDING else None
 
     return wait_for(f"the webhook of {task_id} is over", look, within=20)
 

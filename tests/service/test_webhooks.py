@@ -23,7 +23,7 @@ from genfleet.egress import AsyncSafeTransport
 from genfleet.store.records import TaskRecord
 from genfleet_service.webhooks import payload, signature
 from genfleet_service.webhooks.attempt import Answered, NotAnswered, post
-from tests.service.acts import VIDEO_RESULT, look, settled, started, submission
+from tests.service.acts import PROJECT, VIDEO_RESULT, look, settled, started, submission
 from tests.service.acts import post as submit
 from tests.service.conftest import Calling
 from tests.support.receivers import Answer, Received, break_off, drip, hang, receiving, status
@@ -391,6 +391,25 @@ def test_the_page_shows_what_is_sent() -> None:
     ):
         assert words in page
     assert (ROOT / "docs" / "system-integration.md").exists()
+
+
+def test_a_key_for_some_projects_sees_their_webhooks_alone(calling: Calling) -> None:
+    """Others' deliveries are not there for it: it can neither read them nor send them again, and a list needs a project."""
+    asked = {"name": "other", "projects": ["other"]}
+    headers = {"X-API-Key": calling.api.post("/api/v1/keys", json=asked).json()["api_key"]}
+    with receiving() as receiver:
+        task_id = ended(calling, receiver.url)
+        calling.over(task_id)
+
+    def status_of(method: str, path: str) -> int:
+        return calling.api.request(method, f"/api/v1/{path}", headers=headers).status_code
+
+    wait_for("the key is known", lambda: status_of("GET", "webhooks") == 200)
+    assert status_of("GET", f"tasks/{task_id}/deliveries") == 404
+    assert status_of("POST", f"tasks/{task_id}/deliveries/resend") == 404
+    assert status_of("GET", "webhooks/deliveries") == 403
+    assert status_of("GET", f"webhooks/deliveries?project_id={PROJECT}") == 403
+    assert status_of("GET", "webhooks/deliveries?project_id=other") == 200
 
 
 def test_the_rules_are_published(api: httpx.Client) -> None:

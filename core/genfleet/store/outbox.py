@@ -195,20 +195,9 @@ def resend(task_id: str) -> Call[DeliveryState | None]:
     return Call(script("webhook_resend"), (task_id,), lambda reply: DeliveryState(reply[0].decode()) if reply else None)
 
 
-@dataclass(frozen=True, slots=True)
-class NoTask:
-    """There is no such task."""
-
-
-def read(task_id: str) -> Call[Delivery | NoTask | None]:
+def read(task_id: str) -> Call[Delivery | None]:
     """The delivery of a task's webhook, with its attempts. None: the task has no webhook."""
-
-    def found(reply: list[Any]) -> Delivery | NoTask | None:
-        if not reply:
-            return NoTask()
-        return _delivery(reply) if len(reply) > 1 else None
-
-    return Call(script("webhook_read"), (task_id,), found)
+    return Call(script("webhook_read"), (task_id,), lambda reply: _delivery(reply) if reply else None)
 
 
 def deliveries(state: DeliveryState | None, project: str | None, offset: int, limit: int) -> Call[DeliveryPage]:

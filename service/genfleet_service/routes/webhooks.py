@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from genfleet.store import outbox
-from genfleet.store.outbox import Delivery, DeliveryState, NoTask, Secrets
+from genfleet.store.outbox import DeliveryState, Secrets
 from genfleet_service import admission, bodies, openapi, replies, views
-from genfleet_service.context import CallerDep, Service, ServiceDep
+from genfleet_service.context import CallerDep, ServiceDep
 from genfleet_service.lookup import find
 from genfleet_service.replies import json_reply
 from genfleet_service.routes.projects import Limit, Page
@@ -23,8 +23,12 @@ from genfleet_service.webhooks.attempt import SUCCESS
 
 router = APIRouter(prefix="/api/v1", tags=["webhooks"])
 
+
+def _no_webhook() -> replies.Refusal:
+    return replies.not_allowed_now("This task has no webhook: it has no callback_url, was cancelled or has not ended")
+
+
 _BAD_QUERY = replies.invalid({"status": "Input should be 'pending', 'delivered' or 'failed'"}, "Invalid query")
-_NONE = replies.not_allowed_now("This task has no webhook: it has no callback_url, was cancelled or has not ended")
 
 OVERLAP = timedelta(days=1)
 """How long the secret before signs as well, unless it is said otherwise."""
@@ -84,29 +88,20 @@ async def deliveries(
 async def deliveries_of_task(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
     """The webhook of a task, with every attempt. None before the task has ended, nor if nobody asked to be told."""
     await find(service, caller, task_id)
-    found = await _delivery(service, task_id)
+    found = await service.store.run(outbox.read(task_id))
     body: shown.TaskDeliveries = {"task_id": task_id, "deliveries": [shown.delivery(found)] if found else []}
     return json_reply(body)
 
 
-@router.post("/tasks/{task_id}/deliveries/resend", responses=openapi.answers(shown.DeliveryBody, _NONE, 404))
+@router.post("/tasks/{task_id}/deliveries/resend", responses=openapi.answers(shown.DeliveryBody, _no_webhook(), 404))
 async def resend(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
     """Send a webhook again, with the same body and `webhook-id`, in up to as many attempts as at first."""
     await find(service, caller, task_id)
-    was = await service.store.run(outbox.resend(task_id))
-    found = await _delivery(service, task_id)
-    if was is None or found is None:
-        raise replies.not_allowed_now(
-            "This task has no webhook: it has no callback_url, was cancelled or has not ended"
-        )
-    return json_reply(shown.delivery(found))
-
-
-async def _delivery(service: Service, task_id: str) -> Delivery | None:
+    await service.store.run(outbox.resend(task_id))
     found = await service.store.run(outbox.read(task_id))
-    if isinstance(found, NoTask):
-        raise replies.no_such_task(task_id)
-    return found
+    if found is None:
+        raise _no_webhook()
+    return json_reply(shown.delivery(found))
 
 
 @router.get("/webhooks/secret", responses=openapi.answers(shown.SecretBody))
