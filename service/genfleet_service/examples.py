@@ -135,7 +135,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "deliveries": [{**_DELIVERY, "attempts": _ATTEMPTS[-1:]}],
         "pagination": {"page": 1, "limit": 20, "total": 1, "total_pages": 1},
     },
-    "SecretRotation": {"overlap_seconds": 86400},
+    "SecretRotation": {"grace_seconds": 86400},
     "SecretBody": {
         "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "created_at": _CREATED,

@@ -171,7 +171,7 @@ def test_the_example_receiver(calling: Calling, tmp_path: Path) -> None:
         assert answers(calling.over(task_id))[1:] == [(200, {"received": True, "duplicate": True})]
         forged = httpx.post(receiver.url, json={"task_id": task_id}, trust_env=False)
         assert (forged.status_code, forged.json()) == (403, {"error": "Forbidden"})
-        calling.api.post("/api/v1/webhooks/secret/rotate", json={"overlap_seconds": 0})
+        calling.api.post("/api/v1/webhooks/secret/rotate", json={"grace_seconds": 0})
         _, found = told(calling, receiver.url, State.FAILED)
         assert answers(found) == [(403, {"error": "Forbidden"})] * 4
         assert f"Webhook received: {task_id} - completed" in receiver.output.read_text()

@@ -115,7 +115,7 @@ def test_the_signature_is_that_of_the_standard() -> None:
 
 
 def test_while_a_secret_is_changed_both_sign(calling: Calling) -> None:
-    """NS-003: a receiver that knows either secret verifies; with an overlap of 0 the old one ends at once."""
+    """NS-003: a receiver that knows either secret verifies; with a grace of 0 the old one ends at once."""
     api = calling.api
     before = api.get("/api/v1/webhooks/secret").json()
     assert before["previous_valid_until"] is None
@@ -124,10 +124,10 @@ def test_while_a_secret_is_changed_both_sign(calling: Calling) -> None:
     with receiving() as receiver:
         calling.over(ended(calling, receiver.url))
         assert verified(receiver.received[0], before["secret"], after["secret"]) == [True, True]
-        last = api.post("/api/v1/webhooks/secret/rotate", json={"overlap_seconds": 0}).json()
+        last = api.post("/api/v1/webhooks/secret/rotate", json={"grace_seconds": 0}).json()
         calling.over(ended(calling, receiver.url))
         assert verified(receiver.received[1], after["secret"], last["secret"]) == [False, True]
-    assert api.post("/api/v1/webhooks/secret/rotate", json={"overlap_seconds": -1}).status_code == 400
+    assert api.post("/api/v1/webhooks/secret/rotate", json={"grace_seconds": -1}).status_code == 400
     assert api.get("/api/v1/webhooks/secret").json() == last
     assert before["secret"] not in calling.log.read_text()
 

@@ -233,9 +233,9 @@ def secrets(key_id: str, offered: str) -> Call[tuple[int, Secrets]]:
     return Call(script("webhook_secret"), (key_id, offered, ""), _secrets)
 
 
-def rotate(key_id: str, offered: str, overlap: timedelta) -> Call[tuple[int, Secrets]]:
-    """Signs with `offered` from now on, and for the time of `overlap` with the present secret as well."""
-    return Call(script("webhook_secret"), (key_id, offered, _ms(overlap)), _secrets)
+def rotate(key_id: str, offered: str, grace: timedelta) -> Call[tuple[int, Secrets]]:
+    """Signs with `offered` from now on, and for the time of `grace` with the present secret as well."""
+    return Call(script("webhook_secret"), (key_id, offered, _ms(grace)), _secrets)
 
 
 def _secrets(reply: list[Any]) -> tuple[int, Secrets]:

@@ -30,7 +30,7 @@ def _no_webhook() -> replies.Refusal:
 
 _BAD_QUERY = replies.invalid({"status": "Input should be 'pending', 'delivered' or 'failed'"}, "Invalid query")
 
-OVERLAP = timedelta(days=1)
+GRACE = timedelta(days=1)
 """How long the secret before signs as well, unless it is said otherwise."""
 
 
@@ -39,7 +39,7 @@ class SecretRotation(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    overlap_seconds: Annotated[int, Field(ge=0, le=30 * 86_400)] = round(OVERLAP.total_seconds())
+    grace_seconds: Annotated[int, Field(ge=0, le=30 * 86_400)] = round(GRACE.total_seconds())
     """How long the present secret goes on signing beside the new one. 0: it is known to others, and ends at once."""
 
 
@@ -117,8 +117,8 @@ async def secret(service: ServiceDep, caller: CallerDep) -> Response:
 )
 async def rotate(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """Sign with a new secret from now on, and for a while with the present one as well."""
-    overlap = timedelta(seconds=bodies.read(await request.body(), SecretRotation).overlap_seconds)
-    return _secret(*await service.store.run(outbox.rotate(caller.key_id, signature.new_secret(), overlap)))
+    grace = timedelta(seconds=bodies.read(await request.body(), SecretRotation).grace_seconds)
+    return _secret(*await service.store.run(outbox.rotate(caller.key_id, signature.new_secret(), grace)))
 
 
 def _secret(now_ms: int, found: Secrets) -> Response:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections import Counter
-from urllib.parse import urlsplit
 
 import redis
 import structlog
@@ -18,7 +18,7 @@ from genfleet.egress import AsyncSafeTransport
 from genfleet.errors import StoreUnavailable
 from genfleet.store import outbox
 from genfleet.store.client import AsyncStore
-from genfleet.store.outbox import DeliveryState, Parcel
+from genfleet.store.outbox import DeliveryState, Parcel, Secrets
 from genfleet.store.steps import Call
 from genfleet_service.settings import ServiceSettings
 from genfleet_service.webhooks import payload, signature
@@ -142,24 +142,27 @@ class Courier:
 
     async def _attempt(self, parcel: Parcel) -> Outcome | None:
         """What came of it; None: the task has expired in the meantime."""
-        body, secrets = parcel.body, parcel.secrets
-        if not body or secrets is None:
-            made = body or (payload.body(parcel.task) if parcel.task else b"")
-            call = outbox.prepare(parcel.task_id, made, parcel.key_id, signature.new_secret())
-            prepared = await self._store.run(call)
-            if prepared is None:
-                return None
-            body, secrets = prepared
+        ready = await self._ready(parcel)
+        if ready is None:
+            return None
+        body, secrets = ready
+        message, moment = signature.message_id(parcel.task_id), parcel.taken_ms
         return await post(
             self._transport,
             parcel.url,
             body,
-            signature.headers(
-                signature.message_id(parcel.task_id), parcel.taken_ms // 1000, body, secrets.signing(parcel.taken_ms)
-            ),
+            signature.headers(message, moment // 1000, body, secrets.signing(moment)),
             self._settings.webhook_timeout,
             allow_http=self._settings.allow_http_callbacks,
         )
+
+    async def _ready(self, parcel: Parcel) -> tuple[bytes, Secrets] | None:
+        """What to send, and what to sign it with; made now where there is none yet. None: the task has expired."""
+        if parcel.task is None and parcel.secrets is not None:
+            return parcel.body, parcel.secrets
+        body = payload.body(parcel.task) if parcel.task else parcel.body
+        offered = signature.new_secret()
+        return await self._store.run(outbox.prepare(parcel.task_id, body, parcel.key_id, offered))
 
     async def _report(self, call: Call[bool]) -> None:
         """Tell the store, for as long as it takes: the attempt was made, and only Redis is missing."""
@@ -188,4 +191,5 @@ def _tell(parcel: Parcel, outcome: Outcome, after: Next) -> None:
 
 def shown(url: str) -> str:
     """A callback URL for the log: receivers put tokens into the query."""
-    return urlsplit(url)._replace(fragment="", query="").geturl() + ("?[hidden]" if "?" in url else "")
+    path, *more = re.split(r"[?#]", url, maxsplit=1)
+    return f"{path}?[hidden]" if more else path

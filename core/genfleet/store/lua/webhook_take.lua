@@ -18,7 +18,10 @@ end
 local function take(id, host)
   local webhook = read_webhook(id, 'state', 'project', 'host', 'ended', 'url', 'made', 'sending', 'body')
   local task = read(id, 'state', 'key')
-  if not task.state then return leave_outbox(id) end
+  if not (task.state and webhook.state) then
+    leave_outbox(id)
+    return unpost_webhook(id, host) -- also where nothing was left but its place in line
+  end
   if webhook.sending and interrupted(id, webhook) then return end
   schedule_webhook(id, host, now + lease_ms)
   redis.call('HSET', key.webhook(id), 'sending', now)
@@ -36,6 +39,7 @@ for _, host in ipairs(redis.call('ZRANGEBYSCORE', key.outbox_hosts(), '-inf', no
     for _, id in ipairs(redis.call('ZRANGEBYSCORE', key.outbox(host), '-inf', now, 'LIMIT', 0, free)) do
       guarded(id, key.outbox(host), now, function() return take(id, host) end)
     end
+    line_changed(host)
   end
 end
 
