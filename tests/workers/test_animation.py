@@ -77,7 +77,7 @@ def test_a_character_goes_where_its_keyframes_say(folder: Path) -> None:
         "seed": 3,
         "generation_model": "genfleet-procedural-1",
         "frames": 10,
-        "characters": ["a man"],
+        "characters": 1,
     }
     assert (len(frames), frames[0].shape) == (10, (180, 320))
     places = [silhouette(frame)[0] for frame in frames]
@@ -145,9 +145,10 @@ def test_the_same_input_is_the_same_film(folder: Path) -> None:
 
 def test_what_cannot_be_shown_is_told(folder: Path) -> None:
     """TS-086: more than eight characters, and keyframes after the end, are warnings."""
-    crowd = [{"character_id": f"extra {number}", "position": "center"} for number in range(9)]
+    crowd: list[dict[str, Any]] = [{"character_id": f"extra {number}", "position": "center"} for number in range(8)]
+    crowd.append({"character_id": ["no", "name"], "position": 7, "action": {}})  # any object is taken
     product, _ = rendered(folder, character_positions=crowd, characters=one({"time": 9}))
-    assert len(product.metadata["characters"]) == 8
+    assert product.metadata["characters"] == 8
     assert [warning.partition(":")[0] for warning in product.metadata["warnings"]] == [
         "character_positions",
         "characters",

@@ -334,6 +334,13 @@ def test_what_is_no_sound_fails_the_task(sources: Sources, folder: Path, inputs:
     assert str(caught.value).startswith("inputs[0] could not be read" if inputs else "There is no sound")
 
 
+@pytest.mark.parametrize("trim", [{"start": 2}, {"start": 2, "silence": True}, {"silence": True}])
+def test_a_sound_that_is_all_trimmed_away_is_said_to_be(sources: Sources, folder: Path, trim: dict[str, Any]) -> None:
+    """TS-112: an empty file is no result; the operation is named."""
+    with pytest.raises(PermanentError, match=r"operations\[0\]: nothing is left"):
+        worked(sources, folder, silence(1), {"type": "trim", **trim})
+
+
 def test_lengths_are_bounded(sources: Sources, folder: Path) -> None:
     """TS-112: neither an input nor what is made of it lasts more than ten minutes."""
     (sources.media_dir / "long.wav").write_bytes(wav(silence(601, rate=8_000), 8_000))

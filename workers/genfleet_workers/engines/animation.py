@@ -18,7 +18,7 @@ from genfleet_workers.engines.procedural.scene import Figure, Scene, random
 from genfleet_workers.engines.procedural.stage import bounded, build
 from genfleet_workers.engines.shots import DrawnShot, film, move_for
 
-_MOST_PIXELS, _MOST_PAINTED = 1280 * 720, 1280 * 720
+_MOST_PIXELS, _MOST_PAINTED = 1280 * 720, 1024 * 576
 """Frames are made with no more pixels than this, and layers painted; the rest is enlargement."""
 _CIVILIANS = (Outfit.TRENCH_COAT, Outfit.GOWN, Outfit.PLAIN, Outfit.CLOAK)
 """What those wear of whom no word tells."""
@@ -67,10 +67,11 @@ class _Part:
 
 def _parts(data: RenderAnimation, warnings: list[str]) -> list[_Part]:
     """Those in `characters`, then those in `character_positions` who are not among them; someone, if there is nobody."""
-    told = {person.get("character_id"): person for person in data.character_positions}
-    parts = [_directed(character, told.get(character.character_id, {})) for character in data.characters]
-    names = {character.character_id for character in data.characters}
-    parts += [_placed(person) for person in data.character_positions if person.get("character_id") not in names]
+    placed = [_placed(person) for person in data.character_positions]
+    told = {part.name: part for part in placed if part.name}
+    parts = [_directed(character, told.get(character.character_id)) for character in data.characters]
+    names = {part.name for part in parts} - {""}
+    parts += [part for part in placed if part.name not in names]
     if len(parts) > MOST_CHARACTERS:
         warnings.append(f"character_positions: no more than {MOST_CHARACTERS} characters are drawn")
     late = sum(key.time > data.duration for part in parts for key in part.keys)
@@ -79,7 +80,8 @@ def _parts(data: RenderAnimation, warnings: list[str]) -> list[_Part]:
     return parts[:MOST_CHARACTERS] or [_Part("", "", (), Key(0, action=Action.WALKING))]
 
 
-def _directed(character: Character, person: dict[str, Any]) -> _Part:
+def _directed(character: Character, beside: _Part | None) -> _Part:
+    """A character with keyframes; `beside` is the same one in `character_positions`."""
     keys = tuple(
         Key(
             key.time,
@@ -91,8 +93,8 @@ def _directed(character: Character, person: dict[str, Any]) -> _Part:
         )
         for key in character.keyframes
     )
-    beside = _placed(person)
-    return _Part(character.character_id, joined(character.description, beside.about), keys, beside.usual)
+    about, usual = (beside.about, beside.usual) if beside else ("", Key(0))
+    return _Part(character.character_id, joined(character.description, about), keys, usual)
 
 
 def _placed(person: dict[str, Any]) -> _Part:
@@ -159,5 +161,5 @@ def _metadata(data: RenderAnimation, frames: int, parts: Sequence[_Part]) -> dic
         "seed": seed_of(data),
         "generation_model": MODEL,
         "frames": frames,
-        "characters": [part.name for part in parts],
+        "characters": len(parts),
     }

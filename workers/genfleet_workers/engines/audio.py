@@ -120,7 +120,7 @@ class _Work:
         if isinstance(operation, Speed):
             _check_length(take.seconds / operation.factor, where)
         take = self.desk.filtered(take, *FILTERS[type(operation)](operation, take))
-        if isinstance(operation, Trim) and operation.silence:
+        if isinstance(operation, Trim) and operation.silence and take.seconds:
             take = self.desk.filtered(take, *part(*audible(take)))
         return take
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ _LOOK_EVERY = 0.2
 """Seconds between two looks at a child at work."""
 _CPU_SECONDS, _MEMORY = 300, 3 * 2**30
 """What one child may use. Far more than the largest input that is accepted needs; a hostile one ends there."""
+_VARIABLES = ("LANG", "LD_LIBRARY_PATH", "PATH", "TMPDIR")
+"""What one child may know. Whoever reads a stranger's file needs neither the address of Redis nor a key."""
 _KEPT = 4_000
 """Bytes kept of what a child said last."""
 
@@ -40,7 +43,7 @@ def run(arguments: Sequence[str], watch: Callable[[], None]) -> str:
 
 
 def run_child(
-    command: Sequence[str], watch: Callable[[], None], feed: bytes = b"", stdout: int = -3
+    command: Sequence[str], watch: Callable[[], None], feed: bytes = b"", stdout: int = subprocess.DEVNULL
 ) -> tuple[int, str]:
     """Run a command to its end; its status, and what it said last on stderr. It never outlives this call.
 
@@ -49,7 +52,8 @@ def run_child(
     with tempfile.TemporaryFile() as reads, tempfile.TemporaryFile() as says:
         reads.write(feed)
         reads.seek(0)
-        with subprocess.Popen(command, stdin=reads, stdout=stdout, stderr=says) as child:
+        known = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+        with subprocess.Popen(command, stdin=reads, stdout=stdout, stderr=says, env=known) as child:
             try:
                 _bound(child.pid)
                 watch()

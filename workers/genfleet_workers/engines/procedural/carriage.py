@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from genfleet_workers.engines.procedural.acting import Action
 from genfleet_workers.engines.procedural.wardrobe import Posture
 
-DRAWINGS = 16
+DRAWINGS = 12
 """Of one round of an action."""
 
 

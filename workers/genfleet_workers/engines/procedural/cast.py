@@ -28,6 +28,8 @@ _KEPT = 128
 """Drawings that are kept at once. Each is a quarter of a megabyte to one."""
 _HALO = 64
 """Pixels of the light behind a figure, which is stretched to its size."""
+_STEP, _LIGHTS = 8, 24
+"""Pixels by which the sizes of lights differ, and how many of them are kept at once."""
 
 Matrix = npt.NDArray[Any]
 """Of three rows and columns: moves points of a plane."""
@@ -54,6 +56,7 @@ class Cast:
     mirrored: bool
     """Whether the ground reflects."""
     _drawings: OrderedDict[object, Drawing] = field(default_factory=OrderedDict)
+    _lights: dict[int, Image.Image] = field(default_factory=dict)
 
     def draw(self, frame: Image.Image, view: View) -> None:
         """Draw everybody at this moment of the film."""
@@ -111,11 +114,17 @@ class Cast:
 
     def _light(self, frame: Image.Image, stands: Matrix, tall: float) -> None:
         """What lifts its outline from the dark."""
-        width, height = max(round(tall * 1.4), 1), max(round(tall * 1.76), 1)
-        if width * height > 4 * frame.width * frame.height:
+        step = max(round(tall / _STEP), 1)
+        if step * _STEP > 2 * frame.height:
             return  # so near that it is everywhere
-        left, top = round(stands[0, 2] - width / 2), round(stands[1, 2] - 0.72 * tall - height / 2)
-        Glow(self.halo.resize((width, height), Image.Resampling.BICUBIC), left, top, 0.0).draw(frame, View())
+        if step not in self._lights:
+            size = max(round(step * _STEP * 1.4), 1), max(round(step * _STEP * 1.76), 1)
+            self._lights[step] = self.halo.resize(size, Image.Resampling.BICUBIC)
+        light = self._lights[step]
+        left, top = stands[0, 2] - light.width / 2, stands[1, 2] - 0.72 * tall - light.height / 2
+        Glow(light, round(left), round(top), 0.0).draw(frame, View())
+        while len(self._lights) > _LIGHTS:
+            del self._lights[next(iter(self._lights))]
 
 
 def height_of(scene: Scene, look: int) -> float:

@@ -1,7 +1,7 @@
 """The speaker: a program of its own that reads text from its input and writes a take to its output.
 
-espeak-ng is under the GPL and is not ours, so it runs at arm's length: `voice.py` starts this file as a child process,
-never imports it, and can kill it in the middle of a word. It imports nothing of ours either.
+espeak-ng is under the GPL and is not ours, so it runs at arm's length: `voice.py` starts this file as a child process, which
+loads the library, and can kill it in the middle of a word. No worker loads it, and this file imports nothing of ours.
 
     python espeak.py '{"voice": "en-gb", "variant": "m3", "rate": 150, "seconds": 60}' < text > speech.au
 
