@@ -27,6 +27,7 @@ REPLAYED = {"Idempotent-Replayed": "true"}
 """The header of an answer to a request that came before, as Stripe has it."""
 
 _NAME = re.compile(r"[\x21-\x7e]{1,255}")
+_NAME_WORDS = "Must be 1 to 255 visible ASCII characters, such as a UUID"
 
 
 def check_project(caller: Caller, project: str | None) -> None:
@@ -53,12 +54,27 @@ def once_of(request: Request, asked: bytes) -> Once | None:
 
     Raises Refusal.
     """
+    name = name_of(request)
+    return once(name, asked) if name is not None else None
+
+
+def name_of(request: Request) -> str | None:
+    """The Idempotency-Key of a request. Raises Refusal."""
     name = request.headers.get(IDEMPOTENCY_KEY)
-    if name is None:
-        return None
-    if not _NAME.fullmatch(name):
-        words = "Must be 1 to 255 visible ASCII characters, such as a UUID"
-        raise replies.invalid({IDEMPOTENCY_KEY: words}, "Invalid header")
+    return None if name is None else checked_name(name, IDEMPOTENCY_KEY)
+
+
+def checked_name(name: object, where: str) -> str:
+    """A name for a request, as it was sent. Raises Refusal."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise replies.invalid(
+            {where: _NAME_WORDS}, "Invalid header" if where == IDEMPOTENCY_KEY else "Invalid task data"
+        )
+    return name
+
+
+def once(name: str, asked: bytes) -> Once:
+    """What a request under this name stands for."""
     canonical = orjson.dumps(orjson.loads(asked), option=orjson.OPT_SORT_KEYS)
     return Once(name, hashlib.sha256(canonical).hexdigest())
 

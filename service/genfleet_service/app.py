@@ -24,7 +24,7 @@ from genfleet_service.context import Service
 from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
 from genfleet_service.media import Media
-from genfleet_service.routes import events, fleet, health, projects, queues, tasks, webhooks
+from genfleet_service.routes import batches, bulk, events, fleet, health, projects, queues, tasks, webhooks
 from genfleet_service.routes import keys as key_routes
 from genfleet_service.settings import ServiceSettings
 from genfleet_service.webhooks.courier import Courier
@@ -38,7 +38,9 @@ ROUTERS = (
     queues.router,
     key_routes.router,
     projects.router,
+    bulk.router,
     webhooks.router,
+    batches.router,
     tasks.router,
     events.router,
 )

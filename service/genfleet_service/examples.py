@@ -143,6 +143,49 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "PauseRequest": {"reason": "the model is being replaced"},
     "PausedQueue": {"queue": "gpu_heavy", "paused": {"since": _CREATED, "reason": "the model is being replaced"}},
+    "Batch": {"tasks": [{"project_id": _PROJECT, "task_type": "generate_video", "task_data": _DATA}]},
+    "BatchBody": {
+        "accepted": 1,
+        "refused": 1,
+        "results": [
+            {
+                "index": 0,
+                "task": {
+                    "task_id": _TASK,
+                    "status": "queued",
+                    "project_id": _PROJECT,
+                    "estimated_duration": 300,
+                    "queue_position": 5,
+                    "created_at": _CREATED,
+                },
+                "error": None,
+            },
+            {
+                "index": 1,
+                "task": None,
+                "error": {
+                    "status": 400,
+                    "error": "validation_error",
+                    "message": "Invalid task data",
+                    "details": {"project_id": "Project ID is required"},
+                },
+            },
+        ],
+    },
+    "CancelRequest": {"status": "queued", "task_type": "generate_video", "dry_run": True},
+    "RetryRequest": {"status": "failed", "since": _CREATED},
+    "BulkBody": {
+        "dry_run": True,
+        "matched": 1,
+        "done": 0,
+        "skipped": 0,
+        "remaining": 1,
+        "cursor": None,
+        "stopped_by": None,
+        "sample": [
+            {"task_id": _TASK, "task_type": "generate_video", "status": "queued", "created_at": _CREATED},
+        ],
+    },
     "SubmittedBody": {
         "task_id": _TASK,
         "status": "queued",

@@ -85,9 +85,11 @@ SUBMISSION = {
 }
 
 
-def takes(model: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
-    """For a route that reads its body by hand: what it may hold."""
+def takes(model: type[BaseModel], *, required: bool = True, submissions: str = "") -> dict[str, Any]:
+    """For a route that reads its body by hand: what it may hold. `submissions`: the field that is a list of these."""
     schema = model.model_json_schema()
+    if submissions:
+        schema["properties"][submissions]["items"] = {"$ref": "#/components/schemas/Submission"}
     return {
         "requestBody": {
             "required": required,

@@ -62,7 +62,11 @@ class Submission(BaseModel):
 
 def read_submission(body: bytes, *, key_id: str, callbacks: CallbackRules) -> tuple[NewTask, list[str]]:
     """A new task, ready to store, and what may be misspelt in it. Raises Refusal."""
-    sent = json_object(body)
+    return read_sent(json_object(body), key_id=key_id, callbacks=callbacks)
+
+
+def read_sent(sent: dict[str, Any], *, key_id: str, callbacks: CallbackRules) -> tuple[NewTask, list[str]]:
+    """The same of a body that was read already. Raises Refusal."""
     submission, faults = _envelope(sent)
     faults |= _type_faults(sent) | _callback_faults(sent, callbacks)
     faults |= _data_faults(sent) | _timing_faults(sent)

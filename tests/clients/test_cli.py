@@ -294,6 +294,21 @@ def test_a_queued_task_says_why_it_waits(api: httpx.Client, store: SyncStore) ->
     assert "waits  No worker serves queue gpu_heavy, and no fleet controller reports." in done.out.splitlines()
 
 
+@pytest.mark.parametrize("written", ["{}\n{}\n", "[{}, {}]"])
+def test_a_file_may_hold_many_tasks(api: httpx.Client, tmp_path: Path, written: str) -> None:
+    """JSON lines or an array: the ids of those accepted, each refusal with its place and its fields, and exit status 2."""
+    good = {"project_id": "p", "task_type": "generate_video", "task_data": {}}
+    (tmp_path / "tasks").write_text(written.format(json.dumps(good), json.dumps(good | {"priority": 9})))
+
+    done = genfleet(api, "submit", "--file", tmp_path / "tasks", "--project", "mine")
+
+    assert done.status == 2
+    assert len(done.out.splitlines()) == 1
+    assert "task 1: Invalid task data" in done.err
+    assert "priority: Priority must be 1 (high), 2 (normal) or 3 (low)" in done.err
+    assert genfleet(api, "status", done.out.strip(), "--json").json["project_id"] == "mine"
+
+
 # -- queues --------------------------------------------------------------------------------------------------------------
 
 

@@ -98,6 +98,7 @@ class Client:
 
     submit = _Now(calls.submit)
     submit_body = _Now(calls.submit_body)
+    submit_batch = _Now(calls.submit_batch)
     status = _Now(calls.status)
     task = _Now(calls.task)
     cancel = _Now(calls.cancel)
@@ -196,6 +197,7 @@ class AsyncClient:
 
     submit = _Later(calls.submit)
     submit_body = _Later(calls.submit_body)
+    submit_batch = _Later(calls.submit_batch)
     status = _Later(calls.status)
     task = _Later(calls.task)
     cancel = _Later(calls.cancel)

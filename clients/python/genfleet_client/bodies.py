@@ -31,6 +31,80 @@ class AttemptBody(TypedDict):
     response: str | None
 
 
+class SubmittedBody(TypedDict):
+    """The answer to a submission. `warnings` only where there are any."""
+
+    task_id: str
+    status: State
+    project_id: str
+    estimated_duration: int
+    queue_position: int
+    created_at: str
+    warnings: NotRequired[list[str]]
+
+
+class BatchError(TypedDict):
+    """Why a task was refused: the body that it would have been answered with alone, and its HTTP status."""
+
+    status: int
+    error: str
+    message: str
+    details: NotRequired[dict[str, str]]
+    retry_after: NotRequired[int]
+
+
+class BatchResult(TypedDict):
+    """What came of one task: the answer to its submission, or an error."""
+
+    index: int
+    task: SubmittedBody | None
+    error: BatchError | None
+
+
+class BatchBody(TypedDict):
+    """What came of each task, in the order given."""
+
+    accepted: int
+    refused: int
+    results: list[BatchResult]
+
+
+class ErrorBody(TypedDict):
+    """The common shape of errors. `details` has a sentence for each wrong field, under its dotted path."""
+
+    error: str
+    message: str
+    details: NotRequired[dict[str, str]]
+    detail: NotRequired[str]
+    retry_after: NotRequired[int]
+
+
+class SampleTask(TypedDict):
+    """A task that fits."""
+
+    task_id: str
+    task_type: str
+    status: str
+    created_at: str
+
+
+class BulkBody(TypedDict):
+    """What came of a request on many tasks.
+
+    `done` of the `matched` are done, `skipped` had been done before. `remaining` is what the same request, with
+    `cursor` if there is one, would go on with; `stopped_by` is the error that it stopped at, if so.
+    """
+
+    dry_run: bool
+    matched: int
+    done: int
+    skipped: int
+    remaining: int
+    cursor: str | None
+    stopped_by: ErrorBody | None
+    sample: list[SampleTask]
+
+
 class CancelledBody(TypedDict):
     """The answer to a cancellation."""
 
@@ -103,16 +177,6 @@ class Deliveries(TypedDict):
 
 DeliveryState = Literal["pending", "delivered", "failed"]
 """How far the delivery of a webhook is. The task's own state never depends on it."""
-
-
-class ErrorBody(TypedDict):
-    """The common shape of errors. `details` has a sentence for each wrong field, under its dotted path."""
-
-    error: str
-    message: str
-    details: NotRequired[dict[str, str]]
-    detail: NotRequired[str]
-    retry_after: NotRequired[int]
 
 
 class EstimateBody(TypedDict):
@@ -438,18 +502,6 @@ class Submission(TypedDict):
     run_at: NotRequired[str | None]
     deadline_seconds: NotRequired[float | None]
     deadline: NotRequired[str | None]
-
-
-class SubmittedBody(TypedDict):
-    """The answer to a submission. `warnings` only where there are any."""
-
-    task_id: str
-    status: State
-    project_id: str
-    estimated_duration: int
-    queue_position: int
-    created_at: str
-    warnings: NotRequired[list[str]]
 
 
 class TaskDeliveries(TypedDict):

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote
 
 from genfleet_client.bodies import (
+    BatchBody,
     CancelledBody,
     FullTask,
     HealthBody,
@@ -90,6 +91,14 @@ def submit_body(body: Submission | Mapping[str, Any], *, idempotency_key: str | 
     """Submit a task by its whole documented body."""
     headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
     return Call(method="POST", path="/api/v1/tasks/submit", json=body, headers=headers)
+
+
+def submit_batch(
+    tasks: Sequence[Submission | Mapping[str, Any]], *, idempotency_key: str | None = None
+) -> Call[BatchBody]:
+    """Submit up to 100 tasks at once, each by its whole documented body; each is accepted or refused by itself."""
+    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+    return Call(method="POST", path="/api/v1/tasks/batch", json={"tasks": list(tasks)}, headers=headers)
 
 
 def status(task_id: str) -> Call[StatusBody]:

@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,6 +41,8 @@ _OF_STATUS = {401: REFUSED, 403: REFUSED, 404: NOT_FOUND}
 _OF_STATE = {"completed": 0, "failed": TASK_FAILED, "cancelled": TASK_CANCELLED}
 RETRIES = Retries(attempts=3, patience=2.0)
 """Somebody looks on: a service that is away is told soon. Limits are waited for all the same."""
+BATCH = 100
+"""Tasks that go in one request."""
 REFRESH_S = 0.5
 """Between two pictures of a live view."""
 
@@ -85,7 +87,8 @@ def submit(
     task_type: Annotated[str | None, typer.Argument(help="Such as generate_image. Not needed with --file.")] = None,
     data: Annotated[str | None, typer.Option("--data", "-d", help="task_data: JSON, @FILE, or @- for stdin.")] = None,
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="A whole request body, - for stdin; other options change it.")
+        Path | None,
+        typer.Option("--file", "-f", help="A request body, or several: a JSON array, or one a line. - for stdin."),
     ] = None,
     project: Annotated[str | None, typer.Option("--project", "-p", help="Its project, `default` if not given.")] = None,
     priority: Annotated[int | None, typer.Option(help="1 high, 2 normal (if not given), 3 low.")] = None,
@@ -110,8 +113,16 @@ def submit(
         "delay_seconds": delay,
         "deadline_seconds": deadline,
     }
-    body = _document(f"@{file}", "--file") if file else {"project_id": "default", "task_data": {}}
-    body |= {name: value for name, value in given.items() if value is not None}
+    changes = {name: value for name, value in given.items() if value is not None}
+    bodies = _bodies(file) if file else {"project_id": "default", "task_data": {}}
+    if isinstance(bodies, list):
+        if wait or timeout is not None:
+            raise _wrong(
+                "--wait is for one task, and the file has several: follow each with `genfleet status ID --wait`"
+            )
+        _submit_all([body | changes for body in bodies], json_=json_)
+        return
+    body = bodies | changes
     with _client() as client:
         answer = client.submit_body(body)
         for warning in answer.get("warnings", ()):
@@ -126,15 +137,59 @@ def submit(
         show.task(out, answer)
 
 
+def _bodies(file: Path) -> dict[str, Any] | list[dict[str, Any]]:
+    """One request body; or several, as a JSON array or one on each line."""
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text()
+    except OSError as error:
+        raise _wrong(f"--file: cannot read {file}: {error.strerror}") from None
+    lines = [line for line in text.splitlines() if line.strip()]
+    if text.lstrip().startswith("["):
+        with suppress(ValueError, RecursionError):  # whatever is wrong with it is said below
+            return [_object(json.dumps(item), "--file") for item in json.loads(text)]
+    elif len(lines) > 1 and all(line.startswith("{") and line.rstrip().endswith("}") for line in lines):
+        return [_object(line, "--file") for line in lines]
+    return _object(text, "--file")
+
+
+def _submit_all(bodies: list[dict[str, Any]], *, json_: bool) -> None:
+    """Submit many tasks, a batch after the other, and exit with 2 if any was refused."""
+    results: list[Any] = []
+    with _client() as client:
+        for first in range(0, len(bodies), BATCH):
+            results += client.submit_batch(bodies[first : first + BATCH])["results"]
+    for index, result in enumerate(results):
+        result["index"] = index
+    refused = [result for result in results if result["error"]]
+    if json_:
+        show.as_json({"accepted": len(results) - len(refused), "refused": len(refused), "results": results})
+    else:
+        for result in results:
+            if result["task"]:
+                out.print(result["task"]["task_id"], highlight=False, markup=False)
+        for result in refused:
+            show.error(
+                console, f"task {result['index']}: {result['error']['message']}", result["error"].get("details") or {}
+            )
+    if refused:
+        raise typer.Exit(WRONG)
+
+
 def _document(text: str, option: str) -> Any:
     """JSON from the command line, a file or stdin."""
     try:
         if text.startswith("@"):
             text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text()
-        document = json.loads(text)
-        json.dumps(document, ensure_ascii=False, allow_nan=False).encode()  # Python reads more than JSON can say
     except OSError as error:
         raise _wrong(f"{option}: cannot read {text[1:]}: {error.strerror}") from None
+    return _object(text, option)
+
+
+def _object(text: str, option: str) -> dict[str, Any]:
+    """A JSON object."""
+    try:
+        document = json.loads(text)
+        json.dumps(document, ensure_ascii=False, allow_nan=False).encode()  # Python reads more than JSON can say
     except (ValueError, RecursionError) as error:
         raise _wrong(f"{option}: not valid JSON: {error}") from None
     if not isinstance(document, dict):

@@ -23,6 +23,73 @@ export interface AttemptBody {
   response: string | null
 }
 
+/** The answer to a submission. `warnings` only where there are any. */
+export interface SubmittedBody {
+  task_id: string
+  status: State
+  project_id: string
+  estimated_duration: number
+  queue_position: number
+  created_at: string
+  warnings?: string[]
+}
+
+/** Why a task was refused: the body that it would have been answered with alone, and its HTTP status. */
+export interface BatchError {
+  status: number
+  error: string
+  message: string
+  details?: Record<string, string>
+  retry_after?: number
+}
+
+/** What came of one task: the answer to its submission, or an error. */
+export interface BatchResult {
+  index: number
+  task: SubmittedBody | null
+  error: BatchError | null
+}
+
+/** What came of each task, in the order given. */
+export interface BatchBody {
+  accepted: number
+  refused: number
+  results: BatchResult[]
+}
+
+/** The common shape of errors. `details` has a sentence for each wrong field, under its dotted path. */
+export interface ErrorBody {
+  error: string
+  message: string
+  details?: Record<string, string>
+  detail?: string
+  retry_after?: number
+}
+
+/** A task that fits. */
+export interface SampleTask {
+  task_id: string
+  task_type: string
+  status: string
+  created_at: string
+}
+
+/**
+ * What came of a request on many tasks. `done` of the `matched` are done, `skipped` had been done before. `remaining`
+ * is what the same request, with `cursor` if there is one, would go on with; `stopped_by` is the error that it stopped
+ * at, if so.
+ */
+export interface BulkBody {
+  dry_run: boolean
+  matched: number
+  done: number
+  skipped: number
+  remaining: number
+  cursor: string | null
+  stopped_by: ErrorBody | null
+  sample: SampleTask[]
+}
+
 /** The answer to a cancellation. */
 export interface CancelledBody {
   task_id: string
@@ -75,15 +142,6 @@ export interface Deliveries {
 
 /** How far the delivery of a webhook is. The task's own state never depends on it. */
 export type DeliveryState = "pending" | "delivered" | "failed"
-
-/** The common shape of errors. `details` has a sentence for each wrong field, under its dotted path. */
-export interface ErrorBody {
-  error: string
-  message: string
-  details?: Record<string, string>
-  detail?: string
-  retry_after?: number
-}
 
 /** Seconds from now: half of such tasks need less than `p50`, nine of ten less than `p90`. */
 export interface EstimateBody {
@@ -370,17 +428,6 @@ export interface Submission {
   run_at?: string | null
   deadline_seconds?: number | null
   deadline?: string | null
-}
-
-/** The answer to a submission. `warnings` only where there are any. */
-export interface SubmittedBody {
-  task_id: string
-  status: State
-  project_id: string
-  estimated_duration: number
-  queue_position: number
-  created_at: string
-  warnings?: string[]
 }
 
 /** Those of one task: none, or one. */

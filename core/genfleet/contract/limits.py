@@ -74,6 +74,8 @@ class Reason(StrEnum):
     QUEUE = "queue"
     REUSED = "reused"
     """Its Idempotency-Key came before, with another request."""
+    GONE = "gone"
+    """The task that it repeats is no more."""
     RUN_AT = "run_at"
     """It is to run too far ahead."""
     DEADLINE = "deadline"

@@ -31,6 +31,8 @@ class NewTask:
     callback_url: str = ""
     retry_of: str = ""
     """Id of the task that this one repeats."""
+    copies: bool = False
+    """Whether `data`, `metadata` and `callback_url` are those of that task, and not given here."""
     key_id: str = ""
     """The API key that submits it. Empty: a foreign producer's message."""
     run_at: Moment | None = None
@@ -51,6 +53,8 @@ class Submitted:
     state: State
     replayed: bool = False
     """The same request came before, under the same Idempotency-Key: this is what it was told (NS-005)."""
+    known: bool = field(default=False, compare=False)
+    """The task was there already: nothing was done."""
     mean_run_ms: int | None = field(default=None, compare=False)
     """How long recent tasks of its type took. None: too few have ended."""
     left: Left = field(default=Left(), compare=False)

@@ -86,6 +86,7 @@ def submit_within(
         "callback": task.callback_url,
         "metadata": task.metadata,
         "retry_of": task.retry_of,
+        "copy_of": task.retry_of if task.copies else "",
         "key": task.key_id,
         "run_at": _moment(task.run_at),
         "deadline": _moment(task.deadline),
@@ -110,6 +111,9 @@ def _moment(moment: records.Moment | None) -> str:
             return str(round(moment.timestamp() * 1000))
 
 
+_NEW, _REPLAYED = 0, 1
+
+
 def _submitted(reply: list[Any]) -> records.Submitted | Refused:
     if reply[0] == b"refused":
         return _refused(reply)
@@ -119,7 +123,8 @@ def _submitted(reply: list[Any]) -> records.Submitted | Refused:
         created_ms=created,
         position=position,
         state=State(state.decode()),
-        replayed=bool(replayed),
+        replayed=replayed == _REPLAYED,
+        known=replayed != _NEW,
         mean_run_ms=mean_ms if mean_ms >= 0 else None,
         left=_left(left),
     )

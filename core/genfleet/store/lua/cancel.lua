@@ -7,9 +7,5 @@ if task.state == 'cancelled' then return { 'cancelled', tonumber(read(id, 'finis
 if not MOVES[task.state] then return { task.state } end
 
 local now, was = clock(), task.state
-if was == 'queued' then leave_line(task) end
-local lease = redis.call('ZSCORE', key.leases(task.queue), id)
-finish(task, 'cancelled', now)
--- The process of a running task still uses its place.
-if lease then redis.call('ZADD', key.leases(task.queue), lease, id) end
+cancel_task(task, now)
 return { was, now }

@@ -129,9 +129,21 @@ local function leave_line(task)
   redis.call('ZREM', key.waiting(task.queue), task.id)
   redis.call('ZREM', key.scheduled(task.queue), task.id)
   redis.call('ZREM', key.deadlines(), task.id)
-  local list = message_list(task)
-  -- Looking through a very long list would hold up everyone; whoever takes the message drops it.
-  if redis.call('LLEN', list) <= LIST_SEARCHED then redis.call('LREM', list, -1, celery_message(task, task.deliveries)) end
+  local list, sent = message_list(task), celery_message(task, task.deliveries)
+  -- Looking through a very long list would hold up everyone; whoever takes the message drops it. The next in line is
+  -- found at once, however long the list is.
+  if redis.call('LINDEX', list, -1) == sent or redis.call('LLEN', list) <= LIST_SEARCHED then
+    redis.call('LREM', list, -1, sent)
+  end
+end
+
+-- Cancels a task that has not ended.
+local function cancel_task(task, now)
+  if task.state == 'queued' then leave_line(task) end
+  local lease = redis.call('ZSCORE', key.leases(task.queue), task.id)
+  finish(task, 'cancelled', now)
+  -- The process of a running task still uses its place.
+  if lease then redis.call('ZADD', key.leases(task.queue), lease, task.id) end
 end
 
 -- A task that has not started by its deadline has failed: there is no other state for it (TS-160). 1: it ended now.

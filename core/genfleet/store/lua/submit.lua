@@ -20,7 +20,7 @@ local function mean_ms()
 end
 
 local known = read(id, 'state', 'created', 'queue')
-if known.state then return { 'accepted', id, tonumber(known.created), position(id, known.queue), known.state, 0, NOT_LOOKED_AT, mean_ms() } end
+if known.state then return { 'accepted', id, tonumber(known.created), position(id, known.queue), known.state, 2, NOT_LOOKED_AT, mean_ms() } end
 
 -- A request that is repeated gets the answer that it got, whatever the limits say now (NS-005).
 local once = task.once ~= '' and key.once(task.key, task.once)
@@ -42,6 +42,11 @@ if left == 0 then return refused('submissions', more_in_ms) end
 if reached(task.project_tasks, in_progress) then return refused('project', room_in_ms(queue, in_progress)) end
 if due and due > now + AHEAD_MOST_MS then return refused('run_at', 0) end
 if deadline and (deadline <= math.max(now, due or 0) or deadline > now + AHEAD_MOST_MS) then return refused('deadline', 0) end
+if task.copy_of ~= '' then -- what may be large does not leave Redis for it
+  local copied = read(task.copy_of, 'data', 'callback', 'metadata')
+  if not copied.data then return refused('gone', 0) end
+  task.data, task.callback, task.metadata = copied.data, copied.callback, copied.metadata
+end
 spend(rate)
 
 redis.call('HSET', key.task(id), 'state', 'queued', 'project', project, 'type', kind, 'queue', queue,

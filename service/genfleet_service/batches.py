@@ -1,0 +1,120 @@
+"""Many submissions in one request: each is accepted or refused by itself, and all of them cost one round trip to Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, NotRequired
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
+
+from genfleet.contract.limits import Refused
+from genfleet.store.records import NewTask, Once, Submitted
+from genfleet.store.steps import Call, submit_within
+from genfleet_service import admission, replies, views
+from genfleet_service.access import Caller
+from genfleet_service.submissions import read_sent
+from genfleet_service.webhooks.rules import CallbackRules
+
+MOST = 100
+"""Tasks of a batch: all their steps run one after the other, and nobody else's between."""
+KEY = "idempotency_key"
+
+
+class Batch(BaseModel):
+    """The body of a batch: submissions, each with an `idempotency_key` of its own if wanted."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    tasks: Annotated[list[Any], Field(min_length=1, max_length=MOST)]
+
+
+class BatchError(TypedDict):
+    """Why a task was refused: the body that it would have been answered with alone, and its HTTP status."""
+
+    status: int
+    error: str
+    message: str
+    details: NotRequired[dict[str, str]]
+    retry_after: NotRequired[int]
+
+
+class BatchResult(TypedDict):
+    """What came of one task: the answer to its submission, or an error."""
+
+    index: int
+    task: views.SubmittedBody | None
+    error: BatchError | None
+
+
+class BatchBody(TypedDict):
+    """What came of each task, in the order given."""
+
+    accepted: int
+    refused: int
+    results: list[BatchResult]
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A part of the batch that may be submitted."""
+
+    task: NewTask
+    warnings: list[str]
+    once: Once | None
+
+
+Part = Ready | replies.Refusal
+
+
+def parts(caller: Caller, sent: list[Any], name: str | None, callbacks: CallbackRules) -> list[Part]:
+    """Each part, checked. `name`: the Idempotency-Key of the whole batch, of which each part then has a piece."""
+    return [_part(caller, item, f"{name}/{index}" if name else None, callbacks) for index, item in enumerate(sent)]
+
+
+def _part(caller: Caller, item: Any, name: str | None, callbacks: CallbackRules) -> Part:
+    try:
+        if not isinstance(item, dict):
+            raise replies.invalid({"body": "Must be a JSON object"})
+        own = item.pop(KEY, None)
+        if own is not None:
+            name = admission.checked_name(own, KEY)
+        task, warnings = read_sent(item, key_id=caller.key_id, callbacks=callbacks)
+        admission.check_project(caller, task.project)
+        return Ready(task, warnings, admission.once(name, orjson.dumps(item)) if name is not None else None)
+    except replies.Refusal as refusal:
+        return refusal
+
+
+def calls(caller: Caller, found: list[Part]) -> Iterator[Call[Submitted | Refused]]:
+    """The steps of those parts that may be submitted, in their order."""
+    return (submit_within(caller.limits, part.task, part.once) for part in found if isinstance(part, Ready))
+
+
+def told(caller: Caller, found: list[Part], answers: list[Submitted | Refused]) -> BatchBody:
+    """The answer to the whole, from the answers to the steps."""
+    left = iter(answers)
+    results = [
+        _result(caller, index, part, next(left) if isinstance(part, Ready) else None)
+        for index, part in enumerate(found)
+    ]
+    accepted = sum(result["task"] is not None for result in results)
+    return {"accepted": accepted, "refused": len(results) - accepted, "results": results}
+
+
+def _result(caller: Caller, index: int, part: Part, answer: Submitted | Refused | None) -> BatchResult:
+    match part, answer:
+        case Ready(task, warnings), Submitted():
+            return {"index": index, "task": views.submitted(task, answer, warnings), "error": None}
+        case Ready(task), Refused():
+            return _refused(index, admission.submission_refusal(answer, caller.limits, task))
+        case _:
+            assert isinstance(part, replies.Refusal)
+            return _refused(index, part)
+
+
+def _refused(index: int, refusal: replies.Refusal) -> BatchResult:
+    error: BatchError = {"status": refusal.status, **refusal.body}  # type: ignore[typeddict-item]  # a Refusal's body is open
+    return {"index": index, "task": None, "error": error}

@@ -1,0 +1,30 @@
+"""Many tasks in one request (docs/tasks.md)."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request, Response
+
+from genfleet_service import admission, batches, bodies, openapi, replies
+from genfleet_service.context import CallerDep, ServiceDep
+from genfleet_service.replies import json_reply
+
+router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
+
+_NO_BATCH = replies.invalid({"tasks": f"List should have at most {batches.MOST} items"}, "Invalid request")
+
+
+@router.post(
+    "/batch",
+    responses=openapi.answers(batches.BatchBody, _NO_BATCH, 413),
+    openapi_extra=openapi.ONCE | openapi.takes(batches.Batch, submissions="tasks"),
+)
+async def submit_batch(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
+    """Submit up to 100 tasks at once. Each is accepted or refused by itself; the answer has them in the order given.
+
+    A batch that is sent again under its Idempotency-Key makes no task twice.
+    """
+    asked = bodies.read(await request.body(), batches.Batch)
+    name = admission.name_of(request)
+    found = batches.parts(caller, asked.tasks, name, service.settings.callbacks())
+    answers = await service.store.run_all(list(batches.calls(caller, found)))
+    return json_reply(batches.told(caller, found, answers))
