@@ -70,7 +70,7 @@ def blueprint(queue: GenerationQueue, uid: str, pool: Pool, installation: Instal
         ) from error
     revision = hashlib.sha256(orjson.dumps(template, option=orjson.OPT_SORT_KEYS)).hexdigest()[:8]
     labels = {**_labels(queue, pool), names.REVISION: revision}
-    template = merged(template, {"metadata": {"labels": labels}})
+    template = merged(template, {"metadata": {"labels": {**labels, names.KEPT: names.IS_KEPT}}})
     name = f"{queue.metadata.name}-{pool.name}-{revision}"
     manifest = {
         "apiVersion": "apps/v1",

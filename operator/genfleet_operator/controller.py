@@ -28,10 +28,8 @@ from genfleet.store.records import QueueSeen
 from genfleet_operator import metrics, names, report
 from genfleet_operator.applier import Applier
 from genfleet_operator.blueprint import Installation
-from genfleet_operator.busy_stops import BLAME_S
-from genfleet_operator.costs import Costs
 from genfleet_operator.fleet import REOPEN_S, Fleet
-from genfleet_operator.kube import DEPLOYMENTS, PODS, QUEUES, Cluster, ClusterRefused, ClusterUnavailable
+from genfleet_operator.kube import DEPLOYMENTS, PODS, QUEUES, REPLICA_SETS, Cluster, ClusterRefused, ClusterUnavailable
 from genfleet_operator.orders import orders
 from genfleet_operator.report import Fault, Trouble
 from genfleet_operator.reporter import Reporter
@@ -83,7 +81,6 @@ class Controller:
         self._listening_since: float | None = None
         """Since when Redis has answered without a break, by its clock. None: it does not."""
         self._applier = Applier(cluster, store, world, self.news)
-        self._costs = Costs()
 
     def news(self) -> None:
         """Something changed in the cluster."""
@@ -161,6 +158,7 @@ class Controller:
         for kind, resource, labels, take in (
             ("queue", QUEUES, None, world.take_queue),
             ("deployment", DEPLOYMENTS, names.OURS, world.take_deployment),
+            ("replica set", REPLICA_SETS, names.OURS, world.take_replica_set),
             ("pod", PODS, names.OURS, world.take_pod),
         ):
             known = world.known(kind)
@@ -224,7 +222,6 @@ class Controller:
         for key in self.fleets.keys() - documents.keys():
             del self.fleets[key]
             self._reporter.forget(key)
-            self._costs.forget_queue(key)
             metrics.forget(*key)
         for key, document in documents.items():
             fleet = self.fleets.get(key)
@@ -295,9 +292,9 @@ class Controller:
             now=now,
             blueprints=fleet.blueprints,
             deployments=deployments,
+            replica_sets=self._world.replica_sets.get(fleet.key, {}).values(),
             pods=pods,
             told=fleet.told,
-            lowered={name for name, at in fleet.lowered.items() if time.monotonic() - at < BLAME_S},
             listening_since=self._listening_since or now,
         )
         fleet.busy_stops.look(seen, queue_seen, fleet.lowered, time.monotonic())
@@ -306,8 +303,7 @@ class Controller:
         fleet.look_again = _end_of_cooldown(fleet, decision, now)
         pools = fleet.pools(seen)
         planned = moves(decision, seen.observation, pools, fleet.policy.max_replicas)
-        settled = self._costs.settled(pods.values(), time.monotonic())
-        wanted = orders(seen, planned, fleet.blueprints, deployments, settled)
+        wanted = orders(seen, planned, fleet.blueprints, deployments)
         drifted = self._drifted(fleet)
         if (wanted or drifted) and not fleet.applying and time.monotonic() >= fleet.not_before:
             for pool in pools:
@@ -400,8 +396,6 @@ class Controller:
     async def _tidy(self) -> None:
         """Forget the drain marks of pods that are no more."""
         gone, self._world.gone = self._world.gone, []
-        for pod in gone:
-            self._costs.forget_pod(pod)
         try:
             if gone:
                 metrics.REDIS_ROUND_TRIPS.inc()

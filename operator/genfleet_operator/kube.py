@@ -27,6 +27,7 @@ Json = dict[str, Any]
 
 QUEUES: Any = create_namespaced_resource(names.GROUP, "v1alpha1", "GenerationQueue", "generationqueues")
 DEPLOYMENTS: Any = create_namespaced_resource("apps", "v1", "Deployment", "deployments")
+REPLICA_SETS: Any = create_namespaced_resource("apps", "v1", "ReplicaSet", "replicasets")
 PODS: Any = create_namespaced_resource("", "v1", "Pod", "pods")
 EVENTS: Any = create_namespaced_resource("events.k8s.io", "v1", "Event", "events")
 LEASES: Any = create_namespaced_resource("coordination.k8s.io", "v1", "Lease", "leases")
@@ -120,8 +121,10 @@ class Cluster:
         await self._ask("delete", self._client.delete(DEPLOYMENTS, name, namespace=namespace))
 
     async def set_cost(self, namespace: str, pod: str, cost: int) -> Json:
-        """The deletion cost of a pod; 0, the default, is none."""
-        body = {"metadata": {"annotations": {names.DELETION_COST: str(cost) if cost else None}}}
+        """The deletion cost of a pod; 0, the default, is none. And the label by which its ReplicaSet shows that it knows."""
+        annotations = {names.DELETION_COST: str(cost) if cost else None}
+        labels = {names.KEPT: names.MAY_GO if cost else names.IS_KEPT}
+        body = {"metadata": {"annotations": annotations, "labels": labels}}
         return await self._ask(
             "patch", self._client.patch(PODS, pod, body, namespace=namespace, patch_type=PatchType.MERGE)
         )

@@ -18,6 +18,8 @@ OURS = f"{MANAGED_BY}={MANAGER}"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 EMPTY_COST = -1000
 """Of a worker that may go. Of all others it is 0, the default: a ReplicaSet removes the cheapest first."""
+KEPT, IS_KEPT, MAY_GO = f"{GROUP}/kept", "yes", "no"
+"""Label of a worker's pod, and its values. It changes with the cost: the ReplicaSet counts those that it has seen change."""
 
 CONTAINER = "worker"
 """The container that templates refer to."""

@@ -6,7 +6,7 @@ operator dies: the next one sees what was done, and orders the rest.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from genfleet.scaling.moves import Moves
@@ -44,16 +44,15 @@ def orders(
     moves: Moves,
     blueprints: Sequence[Blueprint],
     deployments: Mapping[str, Deployment],
-    settled: Collection[str] = (),
 ) -> Orders:
-    """The orders that follow from the moves. `settled`: pods whose low cost has been there for a while."""
+    """The orders that follow from the moves."""
     present = {plan.deployment: plan for plan in blueprints}
     replicas = {
-        name: _replicas(deployments.get(name), seen.of(name), moves, moves.start.get(plan.pool, 0), settled)
+        name: _replicas(deployments.get(name), seen, moves, moves.start.get(plan.pool, 0))
         for name, plan in present.items()
     }
     outdated = {name: deployment for name, deployment in deployments.items() if name not in present}
-    lowered = {name: _replicas(deployment, seen.of(name), moves, 0, settled) for name, deployment in outdated.items()}
+    lowered = {name: _replicas(deployment, seen, moves, 0) for name, deployment in outdated.items()}
     return Orders(
         recall=tuple(id_ for id_ in moves.recall if seen.workers[id_].pod),
         drain=tuple(id_ for id_ in moves.drain if seen.workers[id_].pod),
@@ -68,15 +67,14 @@ def orders(
     )
 
 
-def _replicas(
-    deployment: Deployment | None, workers: Sequence[Worker], moves: Moves, start: int, settled: Collection[str]
-) -> int:
+def _replicas(deployment: Deployment | None, seen: Sight, moves: Moves, start: int) -> int:
     """Of a Deployment: what it has, with those that start, without those that may be removed now.
 
     Not both at once: a ReplicaSet that gets a higher number removes nobody.
     """
     if deployment is None:
         return start
+    workers = seen.of(deployment.name)
     # A ReplicaSet that makes pods makes all of them before it looks at a lower number, and the first may be at work by
     # then. So only those are taken back that cannot be made; the others leave once they are there.
     unborn = (
@@ -84,15 +82,10 @@ def _replicas(
     )
     if start:
         return deployment.replicas - unborn + start
-    pods = [worker.pod for worker in workers if worker.pod and worker.pod.active]
+    if not seen.progress[deployment.name].certain or _costs_of(workers, moves, raised=True):
+        return deployment.replicas - unborn
     may_go = {worker.pod.name for worker in workers if worker.pod and _may_go(worker, moves)}
-    number = removable(pods, may_go)
-    if number < len(pods) or len(pods) < deployment.replicas:
-        # The ReplicaSet may not know of a low cost yet, and we not of a pod that it made, placed or started since: with
-        # costs that have settled, it takes those that may go before any that came meanwhile.
-        number = min(number, sum(pod.name in may_go and pod.name in settled for pod in pods))
-    on_their_way = max(0, len(pods) - deployment.replicas)  # for them the number was lowered already
-    return deployment.replicas - unborn - max(0, number - on_their_way)
+    return deployment.replicas - unborn - removable([worker.pod for worker in workers if worker.pod], may_go)
 
 
 def _may_go(worker: Worker, moves: Moves) -> bool:
@@ -101,11 +94,24 @@ def _may_go(worker: Worker, moves: Moves) -> bool:
 
 
 def _costs(seen: Sight, moves: Moves) -> dict[str, int]:
-    """Deletion costs that are to change: low for those that may go, and none for all others that have ours."""
+    """Deletion costs that are to change: low for those that may go, and none for all others that have ours.
+
+    One way at a time, and only when the ReplicaSet has seen the last change: it tells how many it has seen, not which.
+    """
     costs: dict[str, int] = {}
-    for worker in seen.workers.values():
-        if worker.pod and worker.pod.active and worker.pod.ours:
-            wanted = names.EMPTY_COST if _may_go(worker, moves) else 0
+    for name, progress in seen.progress.items():
+        if progress.agreed:
+            workers = seen.of(name)
+            costs |= _costs_of(workers, moves, raised=True) or _costs_of(workers, moves, raised=False)
+    return costs
+
+
+def _costs_of(workers: Sequence[Worker], moves: Moves, *, raised: bool) -> dict[str, int]:
+    """Those of a Deployment's pods whose cost is to go up, or down."""
+    costs: dict[str, int] = {}
+    for worker in workers:
+        if worker.pod and worker.pod.active and worker.pod.ours and _may_go(worker, moves) is not raised:
+            wanted = 0 if raised else names.EMPTY_COST
             if worker.pod.cost != wanted:
                 costs[worker.pod.name] = wanted
     return costs

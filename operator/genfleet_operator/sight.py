@@ -12,8 +12,9 @@ from genfleet.scaling.observation import Observation, Phase, WorkerView
 from genfleet.store.records import QueueSeen, WorkerSeen
 from genfleet_operator import names
 from genfleet_operator.blueprint import Blueprint
+from genfleet_operator.progress import Progress, progress
 from genfleet_operator.removal import in_order
-from genfleet_operator.world import Deployment, Pod
+from genfleet_operator.world import Deployment, Pod, ReplicaSet
 
 ASSUMED_BUSY_S = 60.0
 """How long a ready pod that says nothing is taken for one at work: Redis may just have come back. Longer, and its tasks
@@ -46,6 +47,8 @@ class Sight:
     observation: Observation
     workers: Mapping[str, Worker]
     """By id, in the order of the observation."""
+    progress: Mapping[str, Progress]
+    """How far Kubernetes is with each Deployment."""
 
     def of(self, deployment: str) -> list[Worker]:
         """The workers of a Deployment."""
@@ -59,20 +62,28 @@ def sight(
     blueprints: Sequence[Blueprint],
     deployments: Mapping[str, Deployment],
     pods: Mapping[str, Pod],
+    replica_sets: Collection[ReplicaSet] = (),
     told: Collection[str] = (),
-    lowered: Collection[str] = (),
     listening_since: float = 0.0,
 ) -> Sight:
     """What is known of a queue.
 
-    `seen` None: Redis could not be asked. `told`: ids of workers that were told to drain. `lowered`: Deployments that
-    were lowered lately. `listening_since`: since when beats could be heard without a break.
+    `seen` None: Redis could not be asked. `told`: ids of workers that were told to drain. `listening_since`: since when
+    beats could be heard without a break.
     """
     beats = {beat.id: beat for beat in seen.workers} if seen else {}
     current = {plan.deployment for plan in blueprints}
+    followed = {
+        name: progress(
+            one,
+            [each for each in replica_sets if each.deployment == name],
+            [pod for pod in pods.values() if deployment_of(pod) == name],
+        )
+        for name, one in deployments.items()
+    }
     view = _View(
         current=current,
-        leaving=_leaving(deployments, pods, lowered),
+        leaving=_leaving(deployments, pods, followed),
         told=told,
         busy_after=now - ASSUMED_BUSY_S if listening_since < now - ASSUMED_BUSY_S else 0.0,
         blind=seen is None,
@@ -94,7 +105,7 @@ def sight(
         paused=bool(seen and seen.paused),
         workers=tuple(worker.view for worker in workers),
     )
-    return Sight(observation, {worker.view.id: worker for worker in workers})
+    return Sight(observation, {worker.view.id: worker for worker in workers}, followed)
 
 
 def _seconds(milliseconds: float | None) -> float | None:
@@ -106,17 +117,19 @@ def deployment_of(pod: Pod) -> str:
     return f"{pod.queue[1]}-{pod.pool}-{pod.revision}"
 
 
-def _leaving(deployments: Mapping[str, Deployment], pods: Mapping[str, Pod], lowered: Collection[str]) -> set[str]:
+def _leaving(
+    deployments: Mapping[str, Deployment], pods: Mapping[str, Pod], followed: Mapping[str, Progress]
+) -> set[str]:
     """Pods that Kubernetes is about to remove, as their Deployment was lowered already.
 
     A ReplicaSet may still be at a number that we have raised again since, and which of the cheap ones it takes is its
-    choice: for a while after a lowering none of them may be called back.
+    choice: until it is through with that, none of them may be called back.
     """
     leaving: set[str] = set()
     for deployment in deployments.values():
         active = in_order(pod for pod in pods.values() if deployment_of(pod) == deployment.name)
         leaving |= {pod.name for pod in active[: max(0, len(active) - deployment.replicas)]}
-        if deployment.name in lowered:
+        if followed[deployment.name].removing:
             leaving |= {pod.name for pod in active if pod.cost == names.EMPTY_COST}
     return leaving
 

@@ -33,6 +33,7 @@ def registry(world: World, on_news: Callable[[], None]) -> kopf.OperatorRegistry
         settings.watching.connect_timeout = 10
         settings.watching.chunk_size = 500
         settings.watching.label_selectors["apps", "v1", "deployments"] = names.OURS
+        settings.watching.label_selectors["apps", "v1", "replicasets"] = names.OURS
         settings.watching.label_selectors["v1", "pods"] = names.OURS
         settings.networking.request_timeout = 30
         settings.networking.error_backoffs = [1, 1, 2, 3, 5, 8, 13, 21] + [30] * 1000  # hours, not 54 s (facts K3)
@@ -48,6 +49,11 @@ def registry(world: World, on_news: Callable[[], None]) -> kopf.OperatorRegistry
     @kopf.on.event("apps", "v1", "deployments", registry=handlers)
     async def deployment(event: kopf.RawEvent, **_: Any) -> None:
         world.take_deployment(event["type"], event["object"])
+        on_news()
+
+    @kopf.on.event("apps", "v1", "replicasets", registry=handlers)
+    async def replica_set(event: kopf.RawEvent, **_: Any) -> None:
+        world.take_replica_set(event["type"], event["object"])
         on_news()
 
     @kopf.on.event("v1", "pods", registry=handlers)

@@ -43,8 +43,30 @@ class Deployment:
     revision: str
     replicas: int
     generation: int
+    observed: int
+    """The generation that its controller has followed."""
+    labels: Mapping[str, str]
+    """Those of its pods' template."""
     failure: str
     """Why pods cannot be created, such as a quota. Empty: nothing known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaSet:
+    """The ReplicaSet of one of our Deployments: what its controller has seen, by its own words."""
+
+    name: str
+    queue: Key
+    deployment: str
+    generation: int
+    observed: int
+    """The generation that its controller has followed."""
+    there: int
+    """Active pods that it has seen."""
+    ready: int
+    """Those of them that are ready."""
+    labelled: int
+    """Those of them that have every label of the template."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +88,7 @@ class Pod:
     cost: int
     ours: bool
     """Whether the cost is one that we wrote, or none."""
+    labels: Mapping[str, str]
     unschedulable_since: float | None
     trouble: str
     """Why it does not run, in Kubernetes' words. Empty: it does, or is about to."""
@@ -87,6 +110,7 @@ class World:
 
     queues: dict[Key, QueueDocument] = field(default_factory=dict)
     deployments: dict[Key, dict[str, Deployment]] = field(default_factory=dict)
+    replica_sets: dict[Key, dict[str, ReplicaSet]] = field(default_factory=dict)
     pods: dict[Key, dict[str, Pod]] = field(default_factory=dict)
     changed: set[Key] = field(default_factory=set)
     gone: list[Pod] = field(default_factory=list)
@@ -110,6 +134,13 @@ class World:
         if seen is None or not self._is_news("deployment", obj, event):
             return
         self._keep(self.deployments, seen.queue, seen.name, None if event == "DELETED" else seen)
+
+    def take_replica_set(self, event: str | None, obj: Json) -> None:
+        """A ReplicaSet was seen."""
+        seen = replica_set(obj)
+        if seen is None or not self._is_news("replica set", obj, event):
+            return
+        self._keep(self.replica_sets, seen.queue, seen.name, None if event == "DELETED" else seen)
 
     def take_pod(self, event: str | None, obj: Json) -> None:
         """A pod was seen."""
@@ -145,8 +176,12 @@ class World:
         return {(queue[0], name) for queue, objects in self._keyed(kind).items() for name in objects}
 
     def _keyed(self, kind: str) -> dict[Key, dict[str, Any]]:
-        keyed: dict[Key, dict[str, Any]] = self.deployments if kind == "deployment" else self.pods
-        return keyed
+        keyed: dict[str, dict[Key, dict[str, Any]]] = {
+            "deployment": self.deployments,
+            "replica set": self.replica_sets,
+            "pod": self.pods,
+        }
+        return keyed[kind]
 
     def _keep(self, keyed: dict[Key, dict[str, Any]], queue: Key, name: str, seen: Any) -> None:
         objects = keyed.setdefault(queue, {})
@@ -196,7 +231,8 @@ def deployment(obj: Json) -> Deployment | None:
     labels = meta.get("labels") or {}
     if names.QUEUE not in labels or names.POOL not in labels or not _owned(meta):
         return None
-    conditions = (obj.get("status") or {}).get("conditions") or ()
+    status = obj.get("status") or {}
+    conditions = status.get("conditions") or ()
     failures = [
         one.get("message", "") for one in conditions if one["type"] == "ReplicaFailure" and one["status"] == "True"
     ]
@@ -207,8 +243,33 @@ def deployment(obj: Json) -> Deployment | None:
         revision=labels.get(names.REVISION, ""),
         replicas=int(spec.get("replicas", 1)),
         generation=int(meta.get("generation", 0)),
+        observed=int(status.get("observedGeneration", 0)),
+        labels=_labels((spec.get("template") or {}).get("metadata") or {}),
         failure=failures[0] if failures else "",
     )
+
+
+def replica_set(obj: Json) -> ReplicaSet | None:
+    """What is kept of a ReplicaSet. None: it is not one of ours."""
+    meta, status = obj["metadata"], obj.get("status") or {}
+    labels = _labels(meta)
+    owners = [owner["name"] for owner in meta.get("ownerReferences") or () if owner.get("kind") == "Deployment"]
+    if names.QUEUE not in labels or not owners:
+        return None
+    return ReplicaSet(
+        name=meta["name"],
+        queue=(meta["namespace"], labels[names.QUEUE]),
+        deployment=owners[0],
+        generation=int(meta.get("generation", 0)),
+        observed=int(status.get("observedGeneration", 0)),
+        there=int(status.get("replicas", 0)),
+        ready=int(status.get("readyReplicas", 0)),
+        labelled=int(status.get("fullyLabeledReplicas", 0)),
+    )
+
+
+def _labels(meta: Json) -> dict[str, str]:
+    return dict(meta.get("labels") or {})
 
 
 def _owned(meta: Json) -> bool:
@@ -219,7 +280,7 @@ def _owned(meta: Json) -> bool:
 def pod(obj: Json) -> Pod | None:
     """What is kept of a pod. None: it is not one of ours."""
     meta, spec, status = obj["metadata"], obj.get("spec") or {}, obj.get("status") or {}
-    labels, annotations = meta.get("labels") or {}, meta.get("annotations") or {}
+    labels, annotations = _labels(meta), meta.get("annotations") or {}
     if names.QUEUE not in labels or names.POOL not in labels:
         return None
     deployment = f"{labels[names.QUEUE]}-{labels[names.POOL]}-{labels.get(names.REVISION)}"
@@ -245,6 +306,7 @@ def pod(obj: Json) -> Pod | None:
         terminating="deletionTimestamp" in meta,
         cost=int(cost) if re.fullmatch("[+-]?[0-9]+", cost) else 0,
         ours=cost in ("0", str(names.EMPTY_COST)),
+        labels=labels,
         unschedulable_since=moment(scheduled.get("lastTransitionTime")) if unschedulable else None,
         trouble=_trouble(scheduled if unschedulable else {}, containers),
     )

@@ -165,6 +165,7 @@ RULES = [
         "resources": ["deployments"],
         "verbs": ["list", "watch", "create", "patch", "delete"],
     },
+    {"apiGroups": ["apps"], "resources": ["replicasets"], "verbs": ["list", "watch"]},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "watch", "patch"]},
     {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
 ]

@@ -1,7 +1,8 @@
 """A small cluster in memory: Kubernetes and Redis as far as an operator meets them, and workers that work.
 
 Nothing happens by itself. A test lets each part act when it likes: a ReplicaSet late, a watch later, an answer never.
-What is held to: a ReplicaSet and a watch see everything within `LAG_S`, and a worker beats at least every two seconds.
+Controllers see the cluster as late as the test likes, and each sees it as it was at one moment. What is held to: a watch
+shows a pod before its worker is up, and a worker beats at least every two seconds.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,7 +18,7 @@ from genfleet.errors import StoreUnavailable
 from genfleet.store.records import QueueSeen, Survey, WorkerSeen
 from genfleet.store.steps import Call
 from genfleet_operator import names
-from genfleet_operator.kube import DEPLOYMENTS, PODS, ClusterRefused, ClusterUnavailable
+from genfleet_operator.kube import DEPLOYMENTS, PODS, REPLICA_SETS, ClusterRefused, ClusterUnavailable
 from genfleet_operator.world import World
 
 Json = dict[str, Any]
@@ -31,8 +32,8 @@ START = 1_800_000_000.0
 NAMESPACE = "studio"
 NAME = "video"
 QUEUE = "gpu_heavy"
-LAG_S = 0.4
-"""How late a ReplicaSet may see the deletion cost of a pod."""
+HEARD_WITHIN_S = 0.4
+"""How soon a worker beats again that has heard something new."""
 BEAT_S = 2.0
 NODES = ("node-a", "node-b")
 
@@ -54,8 +55,7 @@ class Pod:
     no_room_since: float | None = None
     ready_at: float | None = None
     """Since when it is ready. None: it starts."""
-    costs: list[tuple[float, int]] = field(default_factory=lambda: [(0.0, 0)])
-    """Deletion costs, and since when."""
+    cost: int = 0
     terminating: bool = False
     consuming: bool = False
     running: int = 0
@@ -67,11 +67,6 @@ class Pod:
     def id(self) -> str:
         """The name its worker reports under."""
         return names.worker_id(self.name, NAMESPACE)
-
-    @property
-    def cost(self) -> int:
-        """Its deletion cost."""
-        return self.costs[-1][1]
 
     def object(self, version: int) -> Json:
         """As the API server shows it."""
@@ -104,6 +99,23 @@ class Pod:
 Pods = list[Pod]
 
 
+@dataclass
+class ReplicaSet:
+    """The ReplicaSet of a Deployment, and what its controller has seen of it and of its pods."""
+
+    replicas: int
+    generation: int = 1
+    seen_replicas: int = 0
+    seen_generation: int = 0
+    seen: dict[str, Pod] = field(default_factory=dict)
+    """Active pods as they were."""
+    made: set[str] = field(default_factory=set)
+    """Pods that it made, and has not seen yet: until then it makes and removes none."""
+    stopped: set[str] = field(default_factory=set)
+    """Pods that it removed, and has not seen going yet."""
+    status: Json = field(default_factory=dict)
+
+
 class Model:
     """Everything outside of the operator."""
 
@@ -114,6 +126,8 @@ class Model:
         self.marks: set[str] = set()
         self.redis_up = True
         self.deployments: dict[str, Json] = {}
+        self.replica_sets: dict[str, ReplicaSet] = {}
+        """By the name of their Deployment."""
         self.pods: dict[str, Pod] = {}
         self.queue: Json = {}
         self.most = 0
@@ -194,7 +208,8 @@ class Model:
 
     async def list(self, resource: Any, labels: str | None = None) -> tuple[list[Json], tuple[str, ...]]:
         """All objects of a kind, in all namespaces."""
-        kind = {id(DEPLOYMENTS): "deployment", id(PODS): "pod"}.get(id(resource), "queue")
+        kinds = {id(DEPLOYMENTS): "deployment", id(REPLICA_SETS): "replica set", id(PODS): "pod"}
+        kind = kinds.get(id(resource), "queue")
         found: list[Json] = await self.call(lambda: [obj for known, obj in self._objects() if known == kind])
         return found, ()
 
@@ -223,7 +238,12 @@ class Model:
         if before is None or before["spec"] != manifest["spec"]:
             generation += 1
         raised = manifest["spec"]["replicas"] > (before["spec"]["replicas"] if before else 0)
-        self.deployments[name] = {**manifest, "metadata": {**manifest["metadata"], "generation": generation}}
+        status = before["status"] if before else {}
+        self.deployments[name] = {
+            **manifest,
+            "metadata": {**manifest["metadata"], "generation": generation},
+            "status": status,
+        }
         total = sum(each["spec"]["replicas"] for each in self.deployments.values())
         if raised and total > self.most:
             self.wrongs.append(f"{total} replicas where {self.most} workers may be")
@@ -244,14 +264,18 @@ class Model:
             raise ClusterRefused(404, "not found")
         for pod in self.of(name):
             self._stop(pod, f"its Deployment {name} was removed")
-        last = self._changed("deployment", name)
+        if name in self.replica_sets:
+            self._deleted.append(("replica set", self._changed("replica set", name)))
+            del self.replica_sets[name]
+        self._deleted.append(("deployment", self._changed("deployment", name)))
         del self.deployments[name]
-        self._deleted.append(("deployment", last))
 
     def _set_cost(self, name: str, cost: int) -> None:
         if name not in self.pods:
             raise ClusterRefused(404, "not found")
-        self.pods[name].costs.append((self.now, cost))
+        pod = self.pods[name]
+        pod.cost = cost
+        pod.labels = {**pod.labels, names.KEPT: names.MAY_GO if cost else names.IS_KEPT}
         self._changed("pod", name)
 
     def _changed(self, kind: str, name: str) -> Json:
@@ -264,13 +288,30 @@ class Model:
         version = self._versions[kind, name]
         if kind == "pod":
             return self.pods[name].object(version)
+        if kind == "replica set":
+            return self._replica_set(name, version)
         obj = self.queue if kind == "queue" else self.deployments[name]
         return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(version)}}
 
     def _objects(self) -> Shown:
-        known = [("queue", NAME), *(("deployment", name) for name in self.deployments)]
-        known += [("pod", name) for name in self.pods]
-        return [(kind, self._object(kind, name)) for kind, name in known]
+        return [(kind, self._object(kind, name)) for kind, name in self._there()]
+
+    def _there(self) -> Things:
+        there = [("queue", NAME), *(("deployment", name) for name in self.deployments)]
+        there += [("replica set", name) for name in self.replica_sets]
+        return there + [("pod", name) for name in self.pods]
+
+    def _replica_set(self, name: str, version: int) -> Json:
+        one, labels = self.replica_sets[name], self.deployments[name]["spec"]["template"]["metadata"]["labels"]
+        meta = {
+            "name": f"{name}-1",
+            "namespace": NAMESPACE,
+            "labels": labels,
+            "ownerReferences": [{"kind": "Deployment", "name": name}],
+            "generation": one.generation,
+            "resourceVersion": str(version),
+        }
+        return {"metadata": meta, "spec": {"replicas": one.replicas}, "status": one.status}
 
     def declare(self, queue: Json) -> None:
         """A new version of the queue's resource."""
@@ -288,9 +329,7 @@ class Model:
 
     def unseen(self) -> Things:
         """Kinds and names of what changed since the watch showed it."""
-        there = [("queue", NAME), *(("deployment", name) for name in self.deployments)]
-        there += [("pod", name) for name in self.pods]
-        return [key for key in there if self._shown.get(key) != self._versions[key]]
+        return [key for key in self._there() if self._shown.get(key) != self._versions[key]]
 
     def knows(self, pod: Pod) -> bool:
         """Whether the watch showed this pod at all."""
@@ -320,31 +359,77 @@ class Model:
         """The active pods of a Deployment."""
         return [pod for pod in self.pods.values() if pod.deployment == name and not pod.terminating]
 
+    def follow(self, name: str) -> None:
+        """The controller of Deployments passes on a number."""
+        there = self.deployments[name]
+        wanted, generation = there["spec"]["replicas"], there["metadata"]["generation"]
+        one = self.replica_sets.get(name)
+        if one is None:
+            self.replica_sets[name] = ReplicaSet(wanted)
+            self._changed("replica set", name)
+        elif one.replicas != wanted:
+            one.replicas, one.generation = wanted, one.generation + 1
+            self._changed("replica set", name)
+        if there["status"].get("observedGeneration") != generation:
+            self.deployments[name] = {**there, "status": {"observedGeneration": generation}}
+            self._changed("deployment", name)
+
+    def catch_up(self, name: str) -> None:
+        """The controller of ReplicaSets sees a ReplicaSet and its pods as they are now."""
+        one = self.replica_sets[name]
+        one.seen_replicas, one.seen_generation = one.replicas, one.generation
+        one.seen = {pod.name: replace(pod) for pod in self.of(name)}
+        one.made -= one.seen.keys()
+        one.made &= self.pods.keys()
+        one.stopped &= one.seen.keys()
+
     def replicate(self, name: str, chance: random.Random) -> None:
-        """A Deployment's ReplicaSet makes or removes pods. It may know deletion costs that are a little old."""
-        wanted, active = self.deployments[name]["spec"]["replicas"], self.of(name)
-        for _ in range(wanted - len(active)):
-            self._made += 1
-            labels = self.deployments[name]["spec"]["template"]["metadata"]["labels"]
-            pod = Pod(f"{name}-{self._made}", name, labels, self.now)
-            self.pods[pod.name] = pod
-            self._changed("pod", pod.name)
-        for pod in self._by_rank(active, chance)[: max(0, len(active) - wanted)]:
-            self._stop(pod, f"{name} was lowered to {wanted}")
+        """It makes or removes pods by what it has seen, and tells what that was."""
+        one = self.replica_sets[name]
+        if not (one.made or one.stopped):
+            for _ in range(one.seen_replicas - len(one.seen)):
+                self._make(name)
+            ranked = self._by_rank(list(one.seen.values()), chance)
+            for pod in ranked[: max(0, len(one.seen) - one.seen_replicas)]:
+                one.stopped.add(pod.name)
+                if pod.name in self.pods and not self.pods[pod.name].terminating:
+                    self._stop(self.pods[pod.name], f"{name} was lowered to {one.seen_replicas}")
+        labels = self.deployments[name]["spec"]["template"]["metadata"]["labels"]
+        status = {
+            "observedGeneration": one.seen_generation,
+            "replicas": len(one.seen),
+            "readyReplicas": sum(pod.ready_at is not None for pod in one.seen.values()),
+            "fullyLabeledReplicas": sum(pod.labels == labels for pod in one.seen.values()),
+        }
+        if status != one.status:
+            one.status = status
+            self._changed("replica set", name)
+
+    def _make(self, name: str) -> None:
+        self._made += 1
+        labels = self.deployments[name]["spec"]["template"]["metadata"]["labels"]
+        pod = Pod(f"{name}-{self._made}", name, labels, self.now)
+        self.pods[pod.name] = pod
+        self.replica_sets[name].made.add(pod.name)
+        self._changed("pod", pod.name)
+
+    def control(self, chance: random.Random) -> None:
+        """All controllers do all that they have to."""
+        for name in list(self.deployments):
+            self.follow(name)
+            for _ in range(2):
+                self.catch_up(name)
+                self.replicate(name, chance)
 
     def _by_rank(self, pods: Sequence[Pod], chance: random.Random) -> Pods:
-        """Kubernetes' ActivePodsWithRanks: the first to be removed first."""
+        """Kubernetes' ActivePodsWithRanks: the first to be removed first. Of equals it may be any."""
         crowd = {node: sum(pod.node == node for pod in pods) for node in NODES}
+        shuffled = chance.sample(pods, len(pods))
 
         def rank(pod: Pod) -> tuple[Any, ...]:
-            ready_at = pod.ready_at or 0
-            costs = [cost for at, cost in pod.costs if at >= self.now - LAG_S]
-            settled = [cost for at, cost in pod.costs if at < self.now - LAG_S][-1:]
-            cost = chance.choice(settled + costs)
-            crowded = -crowd.get(pod.node, 0)
-            return (bool(pod.node), bool(pod.ready_at), cost, crowded, -int(ready_at), -int(pod.created), pod.name)
+            return (bool(pod.node), pod.ready_at is not None, pod.cost, -crowd.get(pod.node, 0))
 
-        return sorted(pods, key=rank)
+        return sorted(shuffled, key=rank)
 
     def _stop(self, pod: Pod, why: str) -> None:
         if pod.running:
@@ -403,7 +488,7 @@ class Model:
     def pass_time(self, seconds: float) -> None:
         """Time passes, in which workers beat as they have to."""
         for pod in [pod for pod in self.pods.values() if pod.ready_at is not None]:
-            if seconds >= LAG_S and pod.beats_soon:
+            if seconds >= HEARD_WITHIN_S and pod.beats_soon:
                 self.beat(pod)
             if seconds >= BEAT_S:
                 self.beat(pod)
@@ -411,7 +496,12 @@ class Model:
 
 
 def _take(world: World, kind: str) -> Callable[[str | None, Json], None]:
-    return {"queue": world.take_queue, "deployment": world.take_deployment, "pod": world.take_pod}[kind]
+    return {
+        "queue": world.take_queue,
+        "deployment": world.take_deployment,
+        "replica set": world.take_replica_set,
+        "pod": world.take_pod,
+    }[kind]
 
 
 async def _turns() -> None:

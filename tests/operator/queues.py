@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from genfleet.contract.queue import GenerationQueue
 from genfleet.store.records import QueueSeen, WorkerSeen
 from genfleet_operator import names
 from genfleet_operator.blueprint import Blueprint, Installation, blueprint
-from genfleet_operator.world import Deployment, Pod, QueueDocument
+from genfleet_operator.sight import deployment_of
+from genfleet_operator.world import Deployment, Pod, QueueDocument, ReplicaSet
 
 KEY = ("studio", "video")
 UID = "0b8a0f6e-1c1a-4a57-9f0e-6f5f0a3c2d11"
 NOW = 1_800_000_000.0
 INSTALLATION = Installation("registry.example/genfleet-worker:1")
+LABELS = {names.KEPT: names.IS_KEPT}
+CHEAP: dict[str, Any] = {"cost": names.EMPTY_COST, "labels": {names.KEPT: names.MAY_GO}}
+"""Of a pod whose worker may go."""
 
 
 def document(*pools: Mapping[str, Any], name: str = "video", **spec: Any) -> dict[str, Any]:
@@ -57,9 +61,31 @@ def deployment(of: Blueprint, replicas: int, **changes: Any) -> Deployment:
         "revision": of.revision,
         "replicas": replicas,
         "generation": 1,
+        "observed": 1,
+        "labels": LABELS,
         "failure": "",
     }
     return Deployment(**(fields | changes))
+
+
+def replica_set(of: Deployment, *pods: Pod, **changes: Any) -> ReplicaSet:
+    """The ReplicaSet of a Deployment. It has seen these pods as they are."""
+    fields: dict[str, Any] = {
+        "name": f"{of.name}-1",
+        "queue": KEY,
+        "deployment": of.name,
+        "generation": 1,
+        "observed": 1,
+        "there": sum(one.active for one in pods),
+        "ready": sum(one.active and one.ready for one in pods),
+        "labelled": sum(one.active and one.labels == LABELS for one in pods),
+    }
+    return ReplicaSet(**(fields | changes))
+
+
+def replica_sets(deployments: Iterable[Deployment], pods: Iterable[Pod]) -> list[ReplicaSet]:
+    """Those of these Deployments, which have seen everything."""
+    return [replica_set(one, *(pod for pod in pods if deployment_of(pod) == one.name)) for one in deployments]
 
 
 def pod(of: Blueprint, name: str, **changes: Any) -> Pod:
@@ -78,6 +104,7 @@ def pod(of: Blueprint, name: str, **changes: Any) -> Pod:
         "terminating": False,
         "cost": 0,
         "ours": True,
+        "labels": LABELS,
         "unschedulable_since": None,
         "trouble": "",
     }

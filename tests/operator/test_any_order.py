@@ -240,10 +240,24 @@ class AnyOrder(RuleBasedStateMachine):
     # -- Kubernetes ----------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.model.deployments)
+    @rule(at=which)
+    def follow(self, at: int) -> None:
+        """A Deployment's number is passed on to its ReplicaSet."""
+        all_ = list(self.model.deployments)
+        self.model.follow(all_[at % len(all_)])
+
+    @precondition(lambda self: self.model.replica_sets)
+    @rule(at=which)
+    def catch_up(self, at: int) -> None:
+        """The controller of a ReplicaSet sees how things are."""
+        all_ = list(self.model.replica_sets)
+        self.model.catch_up(all_[at % len(all_)])
+
+    @precondition(lambda self: self.model.replica_sets)
     @rule(at=which, chance=chances)
     def replicate(self, at: int, chance: random.Random) -> None:
-        """A ReplicaSet acts."""
-        all_ = list(self.model.deployments)
+        """It acts, by what it saw last, however long ago that was."""
+        all_ = list(self.model.replica_sets)
         self.model.replicate(all_[at % len(all_)], chance)
 
     @precondition(lambda self: self._some(_homeless))
@@ -354,8 +368,7 @@ class AnyOrder(RuleBasedStateMachine):
         model = self.model
         model.show_all(self.world)
         self.look_and_act()
-        for name in list(model.deployments):
-            model.replicate(name, chance)
+        model.control(chance)
         model.show_all(self.world)
         for pod in list(model.pods.values()):
             if not pod.node:

@@ -119,7 +119,11 @@ def test_names_and_labels_tell_queue_pool_and_revision() -> None:
         "genfleet.dev/pool": "spot",
         "genfleet.dev/revision": made.revision,
     }
-    assert made.manifest["spec"]["template"]["metadata"]["labels"] == {**labels, "team": "film"}
+    assert made.manifest["spec"]["template"]["metadata"]["labels"] == {
+        **labels,
+        "genfleet.dev/kept": "yes",
+        "team": "film",
+    }
     assert made.manifest["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert selector(queue()) == "genfleet.dev/queue=video,app.kubernetes.io/managed-by=genfleet-operator"
 

@@ -4,32 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
-from tests.operator.model import LAG_S, Model
+from tests.operator.model import NODES, Model
 from tests.operator.test_any_order import AnyOrder
 
-
-class Latest(random.Random):
-    """A ReplicaSet that sees everything as late as it may."""
-
-    def choice(self, seq: Any) -> Any:
-        """The oldest of what it may see."""
-        return seq[0]
+CHANCE = random.Random(0)  # noqa: S311  not for secrets
 
 
 @pytest.fixture
 def there() -> Iterator[AnyOrder]:
-    """Three workers of which one has to stay; the other two are drained and cheap, which all have known for a while."""
+    """Three workers of which one has to stay; the other two are drained and cheap, which their ReplicaSet has yet to see."""
     one = AnyOrder()
     one.begin(minimum=1, tasks=3, rounds=1)
-    model, chance = one.model, random.Random(0)  # noqa: S311  not for secrets
+    model = one.model
     for _ in range(60):
         if sum(pod.cost < 0 for pod in model.pods.values()) == 2:
             break
-        one._everyone(chance) if not model.marks else look(one, 0.1)
+        one._everyone(CHANCE) if not model.marks else look(one, 0.1)
     look(one, 0.0)
     yield one
     one.teardown()
@@ -45,6 +38,14 @@ def look(one: AnyOrder, seconds: float) -> None:
     one.model.pass_time(seconds)
 
 
+def follow_blindly(model: Model) -> None:
+    """Numbers are passed on and followed, by pods as they were seen long ago."""
+    for name, one in model.replica_sets.items():
+        model.follow(name)
+        one.seen_replicas, one.seen_generation = one.replicas, one.generation
+        model.replicate(name, CHANCE)
+
+
 def work(model: Model) -> None:
     """Whoever takes work takes a task."""
     for pod in model.pods.values():
@@ -54,15 +55,38 @@ def work(model: Model) -> None:
 
 def test_who_was_called_back_is_not_removed_in_the_place_of_another(there: AnyOrder) -> None:
     """A ReplicaSet that still takes it for cheap could remove it, with the task that it has by now."""
-    there.model.pass_time(0.6)
     there.submit(2)
-    look(there, LAG_S / 8)
-    work(there.model)
     look(there, 0.0)
-    for name in list(there.model.deployments):
-        there.model.replicate(name, Latest())
+    work(there.model)
+    for _ in range(3):
+        look(there, 5.0)
+        follow_blindly(there.model)
     assert sum(pod.running for pod in there.model.pods.values()) == 2
     assert not there.model.wrongs
+
+
+def test_who_has_started_unseen_is_not_removed_in_the_place_of_another() -> None:
+    """To a ReplicaSet that has not seen it start it is the first to go; no pause is long enough to rule that out."""
+    one = AnyOrder()
+    one.begin(minimum=1, tasks=0, rounds=4)
+    model = one.model
+    one.spec["minimum"] = 2
+    one._declare()
+    look(one, 0.0)
+    model.control(CHANCE)
+    newest = list(model.pods.values())[-1]
+    model.place(newest, NODES[0])
+    model.show_all(one.world)
+    model.start(newest)
+    model.waiting = 1
+    model.take(newest)
+    one.spec["minimum"] = 1
+    one._declare()
+    for _ in range(8):
+        look(one, 5.0)
+        follow_blindly(model)
+    assert (newest.running, newest.terminating) == (1, False)
+    one.teardown()
 
 
 def test_who_lost_its_mark_leaves_all_the_same(there: AnyOrder) -> None:
@@ -72,24 +96,20 @@ def test_who_lost_its_mark_leaves_all_the_same(there: AnyOrder) -> None:
     assert len(there.model.pods) == 1
 
 
-def test_a_second_drain_waits_as_long_as_the_first(there: AnyOrder) -> None:
-    """That a pod was cheap before it was called back says nothing of what a ReplicaSet knows now."""
+def test_a_second_drain_waits_until_the_call_back_was_seen(there: AnyOrder) -> None:
+    """A ReplicaSet that counts as many as before may have seen nothing at all: so costs go one way at a time."""
     model = there.model
     cheap = [pod for pod in model.pods.values() if pod.cost]
-    model.pass_time(9.0)
-    seen = settled(there)
-    assert seen == {pod.name for pod in cheap}
-    for cost in (0, -1000):
-        model._set_cost(cheap[0].name, cost)
-        model.show_all(there.world)
-        seen = settled(there)
-        assert not seen & {cheap[0].name}
-    model.pass_time(0.6)
-    seen = settled(there)
-    assert seen == {pod.name for pod in cheap}
-
-
-def settled(there: AnyOrder) -> set[str]:
-    """The pods that have been cheap for long enough."""
-    pods = there.world.pods["studio", "video"].values()
-    return there.controller._costs.settled(pods, there.model.monotonic())
+    model.control(CHANCE)
+    there.submit(3)
+    look(there, 0.0)
+    assert not any(pod.cost for pod in cheap)
+    model.waiting = 0
+    for _ in range(3):
+        look(there, 5.0)
+    assert all(not pod.consuming for pod in cheap)
+    assert not any(pod.cost for pod in cheap)
+    for _ in range(3):
+        model.control(CHANCE)
+        look(there, 0.0)
+    assert sum(not pod.terminating for pod in model.pods.values()) == 1

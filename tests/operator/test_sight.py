@@ -11,7 +11,7 @@ from genfleet.scaling.observation import Phase
 from genfleet.store.records import WorkerSeen
 from genfleet_operator.sight import Sight, Worker, sight
 from genfleet_operator.world import Deployment, Pod
-from tests.operator.queues import NOW, beat, container, deployment, look, plan, pod
+from tests.operator.queues import CHEAP, NOW, beat, container, deployment, look, plan, pod, replica_set, replica_sets
 
 NEW, OLD = plan(), plan(container(image="old:1"))
 STARTING: dict[str, Any] = {"phase": "Pending", "ready": False}
@@ -22,13 +22,14 @@ def seen(
 ) -> Sight:
     """A look at these pods, of which Redis says this."""
     made = [deployment(NEW, len(pods))] if deployments is None else deployments
+    more = {"listening_since": NOW, "replica_sets": replica_sets(made, pods), **more}
     return sight(
         None if blind else look(*beats),
         now=NOW,
         blueprints=[NEW],
         deployments={one.name: one for one in made},
         pods={one.name: one for one in pods},
-        **{"listening_since": NOW, **more},
+        **more,
     )
 
 
@@ -102,12 +103,29 @@ def test_pods_that_are_not_there_yet_are_on_their_way() -> None:
 
 def test_pods_that_kubernetes_is_about_to_remove_have_left() -> None:
     """The Deployment was lowered already: the cheapest is not counted, and cannot be called back."""
-    cheap = pod(NEW, "cheap", cost=-1000)
+    cheap = pod(NEW, "cheap", **CHEAP)
     one = seen([P, cheap], beat(P), beat(cheap), deployments=[deployment(NEW, 1)])
     views = {worker.view.id: worker.view for worker in one.workers.values()}
     assert views["cheap@studio"].phase is Phase.DRAINING
     assert not views["cheap@studio"].recallable
     assert views["p@studio"].phase is Phase.READY
+
+
+@pytest.mark.parametrize(
+    ("change", "recallable"),
+    [
+        pytest.param({}, True, id="nothing is on its way"),
+        pytest.param({"there": 3}, False, id="it has yet to remove one"),
+        pytest.param({"observed": 0}, False, id="it has yet to see its last number"),
+    ],
+)
+def test_who_may_be_on_the_way_out_is_not_called_back(change: dict[str, int], recallable: bool) -> None:
+    """A number that was raised again may still be followed as it was: any of the cheap ones may be taken."""
+    cheap = pod(NEW, "cheap", **CHEAP)
+    made = deployment(NEW, 2)
+    told = beat(cheap, "drained", draining=True)
+    one = seen([P, cheap], beat(P), told, deployments=[made], replica_sets=[replica_set(made, P, cheap, **change)])
+    assert one.workers["cheap@studio"].view.recallable is recallable
 
 
 def test_workers_of_an_old_revision_are_outdated_and_not_called_back() -> None:

@@ -23,6 +23,7 @@ Key = tuple[str, str, str]
 KINDS = {
     "generationqueues": ("genfleet.dev/v1alpha1", "GenerationQueue"),
     "deployments": ("apps/v1", "Deployment"),
+    "replicasets": ("apps/v1", "ReplicaSet"),
     "pods": ("v1", "Pod"),
     "events": ("events.k8s.io/v1", "Event"),
     "leases": ("coordination.k8s.io/v1", "Lease"),

@@ -18,11 +18,12 @@ from genfleet.store import steps
 from genfleet.store.client import SyncStore
 from genfleet_operator import names
 from tests.support import tasks
-from tests.support.api_objects import Json, Manager, Objects, Refused, stamp
+from tests.support.api_objects import Json, Manager, Objects, Refused, has_labels, stamp
 
 EVERY_S = 0.05
 QUEUE = "gpu_medium"
-OWNED = ("generationqueues", "deployments", "pods")
+OWNED = ("generationqueues", "deployments", "replicasets", "pods")
+CONTROLLERS = Manager("kube-controller-manager", "Update", "status")
 
 
 @dataclass
@@ -99,6 +100,28 @@ class Pods:
                 self.busy_killed.append(name)
             self.objects.delete("pods", "default", name)
             self._drained.discard(name)
+        self._tell(deployment, pods)
+
+    def _tell(self, deployment: Json, pods: list[Json]) -> None:
+        """Status of the Deployment and of its ReplicaSet: what was followed, and what was seen of the pods."""
+        meta, template = deployment["metadata"], deployment["spec"]["template"]["metadata"]["labels"]
+        namespace, name = meta["namespace"], meta["name"]
+        replica_set = ("replicasets", namespace, f"{name}-1")
+        if not self.objects.find("replicasets", labels=template):
+            owner = {"kind": "Deployment", "name": name, "uid": meta["uid"]}
+            made = {"name": replica_set[2], "namespace": namespace, "labels": template, "ownerReferences": [owner]}
+            self.objects.create("replicasets", {"metadata": made})
+        followed = {"spec": {"replicas": deployment["spec"].get("replicas", 1)}}
+        generation = self.objects.merge(replica_set, followed, CONTROLLERS)["metadata"]["generation"]
+        status = {
+            "observedGeneration": generation,
+            "replicas": len(pods),
+            "readyReplicas": len(pods),
+            "fullyLabeledReplicas": sum(has_labels(pod, template) for pod in pods),
+        }
+        self.objects.merge(replica_set, {"status": status}, CONTROLLERS)
+        observed = {"status": {"observedGeneration": meta["generation"]}}
+        self.objects.merge(("deployments", namespace, name), observed, CONTROLLERS)
 
     def _beat(self, pod: str) -> None:
         held = self.busy.get(pod, [])
