@@ -25,6 +25,9 @@ TAG ?= $(VERSION)
 # Arguments for the command behind a target: make test ARGS="tests/core -k wait"
 ARGS ?=
 
+# How many files of tests run side by side. Most of the time they wait for real programs, so more than there are cores.
+PROCESSES ?= 3
+
 # Which Python to build .venv with: make test PYTHON=/opt/python3.13/bin/python3. Otherwise the first of these that will do.
 PYTHON ?=
 PYTHONS := $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
@@ -44,8 +47,8 @@ up: $(INSTALLED) ## Run everything on this machine: Redis, API and workers
 install: $(INSTALLED) ## Make or renew .venv and stop there
 	@:
 
-test: $(INSTALLED) ## Run the tests
-	@env -u KUBECONFIG $(BIN)/python -m pytest $(ARGS)
+test: $(INSTALLED) ## Run the tests, files side by side; PROCESSES=0 runs one after the other, for a debugger
+	@env -u KUBECONFIG $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 cluster-test: $(INSTALLED) ## Run the tests that need a cluster, on the one that KUBECONFIG names
 	@$(BIN)/python -m pytest tests/cluster $(ARGS)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,12 +26,20 @@ ROOT = Path(__file__).resolve().parents[2]
 KEY = "test-key"
 
 
+PORTS = 4_000
+"""For each of the processes that tests are spread over. All below those that systems hand out for outgoing connections."""
+_next_port = itertools.count(random.SystemRandom().randrange(PORTS))
+
+
 def free_port() -> int:
-    """A port of loopback that nobody has at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port of loopback that nobody has at the moment, and that no other of our test processes is given."""
+    first = 12_000 + PORTS * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for number in itertools.islice(_next_port, PORTS):
+        port = first + number % PORTS
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError(f"no port is free from {first} to {first + PORTS}")
 
 
 @dataclass(slots=True)
