@@ -15,14 +15,13 @@ import numpy.typing as npt
 
 from genfleet_workers.engines.procedural.choices import words
 from genfleet_workers.engines.procedural.scene import random
-from genfleet_workers.engines.sound.takes import header
+from genfleet_workers.engines.sound.takes import FLOAT, header
 
 Wave = npt.NDArray[Any]
 """Samples; two rows are left and right."""
 
 RATE, SECONDS = 32_000, 30
 _LENGTH = RATE * SECONDS
-_FLOAT = 6
 
 
 def named(text: str) -> str | None:
@@ -44,7 +43,7 @@ def record(name: str, seed: int, file: Path) -> None:
     wave = _KINDS[name](chance)
     wave = wave / np.sqrt(np.mean(wave**2)) * 0.1
     interleaved = np.clip(wave, -1, 1).T.astype(">f4")
-    file.write_bytes(header(_FLOAT, RATE, 2) + interleaved.tobytes())
+    file.write_bytes(header(FLOAT, RATE, 2) + interleaved.tobytes())
 
 
 def _noise(chance: np.random.Generator, low: float, high: float, slope: float = 0.0, channels: int = 2) -> Wave:

@@ -15,13 +15,14 @@ from genfleet.errors import PermanentError
 
 _HEADER = struct.Struct(">4s5I")
 """Of Sun's .au: magic, where the samples begin, their size, their encoding, sample rate, channels."""
-_BYTES = {3: 2, 6: 4}
+SIXTEEN_BIT, FLOAT = 3, 6
+_BYTES = {SIXTEEN_BIT: 2, FLOAT: 4}
 """Of a sample, by encoding: 16-bit integers, as the speaker writes them, and 32-bit floats, as ffmpeg is told to.
 
 Floats have no ceiling: what gets too loud in the middle of a chain is not cut off, and may be lowered again."""
 
-_HEARD = 10 ** (-50 / 20)
-"""What is below is silence: -50 dBFS."""
+_LOUDEST_SILENCE = 10 ** (-50 / 20)
+"""-50 dBFS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,15 @@ class Take:
     rate: int
     """Samples a second."""
     channels: int
-    seconds: float
+    frames: int
+    """Samples of each channel."""
+    start: int
+    """The byte at which they begin."""
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasts."""
+        return self.frames / self.rate
 
     @property
     def read(self) -> list[str]:
@@ -48,7 +57,7 @@ class Take:
             raise PermanentError("There is no sound in it")
         _, start, _, encoding, rate, channels = _HEADER.unpack(head)
         frames = (file.stat().st_size - start) // (_BYTES[encoding] * channels)
-        return cls(file, rate, channels, frames / rate)
+        return cls(file, rate, channels, frames, start)
 
 
 def audible(take: Take) -> tuple[float, float]:
@@ -56,36 +65,33 @@ def audible(take: Take) -> tuple[float, float]:
 
     Read second by second from both ends: ffmpeg's own filter would have to hold all of it, backwards.
     """
-    frames = _frames(take)
-    first = _first_heard(frames, take.rate)
-    last = len(frames) - _first_heard(frames[::-1], take.rate)
-    return (first / take.rate, last / take.rate) if first < last else (0.0, 0.0)
+    seconds = range(0, take.frames, take.rate)
+    first = next((at + heard[0] for at in seconds if (heard := _heard(take, at)).size), None)
+    last = next((at + heard[-1] + 1 for at in reversed(seconds) if (heard := _heard(take, at)).size), None)
+    return (0.0, 0.0) if first is None or last is None else (float(first) / take.rate, float(last) / take.rate)
 
 
 def quietest(take: Take) -> float:
     """How strong it is where nobody speaks, in dBFS: a tenth of its moments, 50 ms each, are quieter."""
-    frames, moment = _frames(take), take.rate // 20
-    powers = [_power(frames[start : start + moment]) for start in range(0, max(len(frames) - moment, 1), moment)]
-    return 10 * math.log10(max(float(np.percentile(powers, 10)), 1e-12))
+    moment = min(take.rate // 20, take.frames)
+    powers = []
+    for at in range(0, take.frames, take.rate):
+        samples = _samples(take, at).astype(np.float64)
+        whole = len(samples) // moment * moment
+        powers.append(np.mean(samples[:whole].reshape(-1, moment * take.channels) ** 2, axis=1))
+    return 10 * math.log10(max(float(np.percentile(np.concatenate(powers), 10)), 1e-12))
 
 
-def _frames(take: Take) -> npt.NDArray[Any]:
-    """The floats of a take, read from the file as they are used."""
-    with take.file.open("rb") as opened:
-        start = _HEADER.unpack(opened.read(_HEADER.size))[1]
-    return np.memmap(take.file, np.dtype(">f4"), "r", start).reshape(-1, take.channels)
+def _samples(take: Take, at: int) -> npt.NDArray[Any]:
+    """A second of a take of floats, from a frame on."""
+    size = _BYTES[FLOAT] * take.channels
+    read = np.fromfile(take.file, ">f4", take.rate * take.channels, offset=take.start + at * size)
+    return read.reshape(-1, take.channels)
 
 
-def _first_heard(frames: npt.NDArray[Any], rate: int) -> int:
-    for start in range(0, len(frames), rate):
-        heard = np.flatnonzero(np.abs(frames[start : start + rate]).max(axis=1) > _HEARD)
-        if heard.size:
-            return start + int(heard[0])
-    return len(frames)
-
-
-def _power(frames: npt.NDArray[Any]) -> float:
-    return float(np.mean(np.square(frames, dtype=np.float64)))
+def _heard(take: Take, at: int) -> npt.NDArray[np.intp]:
+    """Which frames of a second are no silence."""
+    return np.flatnonzero(np.abs(_samples(take, at)).max(axis=1) > _LOUDEST_SILENCE)
 
 
 def header(encoding: int, rate: int, channels: int) -> bytes:
