@@ -35,9 +35,10 @@ def completed(store: SyncStore, task_id: str, url: str = URL) -> str:
     return task_id
 
 
-def take(store: SyncStore, room: int = 100, per_host: int = 100, **busy: int) -> tuple[Parcel, ...]:
+def take(store: SyncStore, room: int = 100, per_host: int = 100, others: int = 100, **busy: int) -> tuple[Parcel, ...]:
     """What a courier gets."""
-    return store.run(outbox.take(room, per_host, {f"{name}.test": count for name, count in busy.items()})).parcels
+    at = {f"{name}.test": count for name, count in busy.items()}
+    return store.run(outbox.take(room, others, per_host, at)).parcels
 
 
 def delivery(store: SyncStore, task_id: str) -> Delivery:
@@ -50,7 +51,8 @@ def delivery(store: SyncStore, task_id: str) -> Delivery:
 def lease_ran_out(redis_server: Redis, task_id: str, host: str = "receiver.test") -> None:
     """As if the courier had not been heard of for a lease."""
     redis_server.client.zadd(key("outbox", host), {task_id: 1})
-    redis_server.client.zadd(key("outbox_hosts"), {host: 1})
+    for lane in ("proven", "other"):
+        redis_server.client.zadd(key("outbox_hosts", lane), {host: 1}, xx=True)
 
 
 def test_a_task_enters_the_outbox_in_the_step_that_ends_it(store: SyncStore) -> None:
@@ -159,6 +161,29 @@ def test_hosts_take_turns(store: SyncStore) -> None:
     assert [parcel.task_id for parcel in take(store, room=2, per_host=3, slow=1)] == ["slow-3", "slow-4"]
 
 
+def test_hosts_that_hang_take_a_part_of_the_room_however_many_they_are(store: SyncStore) -> None:
+    """TS-143: who answered in time when last asked is served first; all others share what a courier gives them."""
+    for name in ("good", "late"):
+        completed(store, name, url=f"https://{name}.test/hook")
+    for parcel in take(store):
+        assert not parcel.proven
+        to, in_time = DeliveryState.DELIVERED, parcel.task_id == "good"
+        assert store.run(outbox.report(parcel.task_id, parcel.token, ATTEMPT, to, in_time=in_time))
+    for name in ("late", "new-1", "new-2", "good"):
+        completed(store, f"{name}-again", url=f"https://{name}.test/hook")
+
+    first = take(store, others=2)
+    assert [(parcel.task_id, parcel.proven) for parcel in first] == [
+        ("good-again", True),
+        ("late-again", False),
+        ("new-1-again", False),
+    ]
+    assert take(store, others=0) == ()
+    assert store.run(outbox.report("good-again", first[0].token, ATTEMPT, DeliveryState.PENDING, in_time=False))
+    assert take(store, others=0) == (), "it has lost its place among the good"
+    assert [parcel.task_id for parcel in take(store)] == ["new-2-again", "good-again"]
+
+
 def test_an_attempt_is_reported_once(store: SyncStore, redis_server: Redis) -> None:
     """A report whose reply was lost is refused when it comes again; what is over is counted, and stays over."""
     completed(store, "a")
@@ -182,7 +207,7 @@ def test_the_next_attempt_waits_for_its_time(store: SyncStore) -> None:
     (parcel,) = take(store)
     assert store.run(outbox.report("a", parcel.token, ATTEMPT, DeliveryState.PENDING, timedelta(seconds=60)))
 
-    taken = store.run(outbox.take(9, 9, {}))
+    taken = store.run(outbox.take(9, 9, 9, {}))
     assert taken.parcels == ()
     assert taken.next_in is not None
     assert 50 < taken.next_in.total_seconds() <= 60

@@ -26,7 +26,8 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "webhooks": "webhooks:{}",  # zset, by state or *: ids of tasks with a webhook; score: when they ended, ms
         "project_webhooks": "project_webhooks:{}:{}",  # zset, by state or *, project: the same of one project
         "outbox": "outbox:{}",  # zset, by host: ids to deliver; score: when due, or when the sender's lease runs out, ms
-        "outbox_hosts": "outbox_hosts",  # zset: hosts with something to deliver; score: when the first is due, ms
+        "outbox_hosts": "outbox_hosts:{}",  # zset, by lane: hosts with something to deliver; score: when the first is due
+        "proven_hosts": "proven_hosts",  # zset: hosts that answered in time when last asked; score: when, ms
         "outbox_wake": "outbox_wake",  # channel: something is due now
         "webhook_secret": "webhook_secret:{}",  # hash, by API key id: what its webhooks are signed with
         # -- what is counted ----------------------------------------------------------------------------------------

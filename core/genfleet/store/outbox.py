@@ -74,6 +74,8 @@ class Parcel:
     """As it is sent each time. Empty before the first attempt; then it is made from `task`, and kept by `prepare`."""
     secrets: Secrets | None
     task: TaskRecord | None
+    proven: bool
+    """Whether its host answered in time when it was last asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +118,12 @@ class DeliveryPage:
 # -- for couriers --------------------------------------------------------------------------------------------------------
 
 
-def take(room: int, per_host: int, busy: Mapping[str, int]) -> Call[Taken]:
-    """Leases what is due: at most `room` deliveries, and at most `per_host` of a host with those that `busy` counts."""
-    args: list[Argument] = [room, per_host, _ms(LEASE)]
+def take(room: int, room_for_others: int, per_host: int, busy: Mapping[str, int]) -> Call[Taken]:
+    """Leases what is due: at most `room` deliveries, and at most `per_host` of a host with those that `busy` counts.
+
+    At most `room_for_others` are for hosts that are not known to answer in time.
+    """
+    args: list[Argument] = [room, room_for_others, per_host, _ms(LEASE)]
     for host, count in busy.items():
         args += (host, count)
     return Call(script("webhook_take"), args, _taken)
@@ -143,6 +148,7 @@ def _parcel(  # noqa: PLR0917  the row of the script, in its order
     body: bytes,
     task: Any,
     secrets: Any,
+    proven: int,
 ) -> Parcel:
     task_id = name.decode()
     return Parcel(
@@ -155,6 +161,7 @@ def _parcel(  # noqa: PLR0917  the row of the script, in its order
         taken_ms=now,
         body=body,
         secrets=Secrets.read(secrets),
+        proven=bool(proven),
         task=TaskRecord.read(task_id, _pairs(task)),
     )
 
@@ -181,10 +188,20 @@ def renew(held: Iterable[tuple[str, int]]) -> Call[bool]:
 
 
 def report(
-    task_id: str, token: int, attempt: Mapping[str, Any], to: DeliveryState, delay: timedelta = timedelta()
+    task_id: str,
+    token: int,
+    attempt: Mapping[str, Any],
+    to: DeliveryState,
+    delay: timedelta = timedelta(),
+    *,
+    in_time: bool = True,
 ) -> Call[bool]:
-    """Notes what came of an attempt. `pending`: the next one is due after `delay`. False: it is another's by now."""
-    return Call(script("webhook_report"), (task_id, token, orjson.dumps(attempt), to.value, _ms(delay)), bool)
+    """Notes what came of an attempt. `pending`: the next one is due after `delay`. False: it is another's by now.
+
+    `in_time`: whether the receiver gave any answer, if only a refusal, before its time was over.
+    """
+    args = (task_id, token, orjson.dumps(attempt), to.value, _ms(delay), int(in_time))
+    return Call(script("webhook_report"), args, bool)
 
 
 # -- for people ----------------------------------------------------------------------------------------------------------

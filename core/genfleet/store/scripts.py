@@ -41,6 +41,8 @@ WEBHOOK_ATTEMPTS_KEPT = 20
 """Attempts kept of one webhook, the newest: resends add to them."""
 WEBHOOK_INTERRUPTIONS_ALLOWED = 10
 """A webhook whose attempts were interrupted so often is given up: what cannot be reported must not go out for ever."""
+PROVEN_HOSTS_KEPT = 10_000
+"""Hosts of receivers, the latest, that are known to answer in time."""
 LIST_SEARCHED = 10_000
 """Longest list that a cancellation looks through for the message."""
 ONCE_KEPT = timedelta(hours=24)
@@ -91,6 +93,7 @@ def _constants() -> str:
         "SHOWN_IN_LISTS": SHOWN_IN_LISTS,
         "WEBHOOK_ATTEMPTS_KEPT": WEBHOOK_ATTEMPTS_KEPT,
         "WEBHOOK_INTERRUPTIONS_ALLOWED": WEBHOOK_INTERRUPTIONS_ALLOWED,
+        "PROVEN_HOSTS_KEPT": PROVEN_HOSTS_KEPT,
         "LIST_SEARCHED": LIST_SEARCHED,
         "ONCE_KEPT_MS": round(ONCE_KEPT.total_seconds() * 1000),
         "QUEUE_FULL_MS": round(QUEUE_FULL.total_seconds() * 1000),

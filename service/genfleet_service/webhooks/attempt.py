@@ -42,6 +42,8 @@ class NotAnswered:
     error: str
     final: bool = False
     """Whether another attempt would give the same: the URL leads where this installation does not go."""
+    late: bool = False
+    """Whether its time was over, rather than anything said."""
 
 
 Outcome = Answered | NotAnswered
@@ -115,7 +117,7 @@ async def post(
             finally:
                 await response.aclose()
     except (TimeoutError, httpx.TimeoutException):
-        return NotAnswered(f"Connection timeout: no complete answer within {within:g} seconds")
+        return NotAnswered(f"Connection timeout: no complete answer within {within:g} seconds", late=True)
     except EgressRefused as error:
         return NotAnswered(f"Refused: {error}", final=True)
     except httpx.InvalidURL as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import re
 from collections import Counter
 
@@ -31,6 +32,8 @@ LOOK_EVERY_S = 1.0
 RENEW_EVERY_S = outbox.LEASE.total_seconds() / 4
 TAKEN_AT_ONCE = 20
 """Deliveries that one look brings: their bodies travel with them."""
+OTHERS = 0.5
+"""Part of the room that hosts may take which are not known to answer in time, however many they are."""
 FINISH_WITHIN_S = 5.0
 """How long attempts that are under way may go on when the program has to stop."""
 
@@ -71,8 +74,11 @@ class Courier:
         if not room:
             return LOOK_EVERY_S
         busy = Counter(parcel.host for parcel in self._under_way.values())
+        others = sum(not parcel.proven for parcel in self._under_way.values())
+        room_for_others = max(0, math.ceil(self._room * OTHERS) - others)
+        call = outbox.take(room, room_for_others, self._settings.webhook_host_concurrency, busy)
         try:
-            taken = await self._store.run(outbox.take(room, self._settings.webhook_host_concurrency, busy))
+            taken = await self._store.run(call)
         except StoreUnavailable as error:
             log.warning("webhooks_wait", reason=str(error))
             return LOOK_EVERY_S
@@ -138,7 +144,10 @@ class Courier:
         after = judge(outcome, parcel.made + 1, self._settings.webhook_delays)
         _tell(parcel, outcome, after)
         attempt = noted(outcome, parcel.taken_ms, asyncio.get_running_loop().time() - began)
-        await self._report(outbox.report(parcel.task_id, parcel.token, dict(attempt), after.state, after.delay))
+        in_time = not (isinstance(outcome, NotAnswered) and outcome.late)
+        await self._report(
+            outbox.report(parcel.task_id, parcel.token, dict(attempt), after.state, after.delay, in_time=in_time)
+        )
 
     async def _attempt(self, parcel: Parcel) -> Outcome | None:
         """What came of it; None: the task has expired in the meantime."""

@@ -2,17 +2,29 @@
 -- Redis, so no webhook is lost with a program; the API's processes empty it (`genfleet_service.webhooks`).
 -- Hosts take turns: each has a line of its own (`outbox`), and `outbox_hosts` says where something is due. So a receiver
 -- that hangs holds up nobody else, however much waits for it. To lease a delivery is to move it back in its line.
+-- There are two lanes of hosts: of those that answered in time when last asked, and of the others, which couriers give a
+-- part of their room. So hosts that hang cannot take all of it, however many they are.
 
 -- Of a callback URL, without the port: many ports of one machine are one receiver.
 local function host_of(url) return url:lower():match('^https?://([^/?#:]*)') or '' end
 
--- A line has changed: says when its first is due.
+-- A line has changed: says when its first is due, in the lane of its host.
 local function line_changed(host)
   local first = redis.call('ZRANGE', key.outbox(host), 0, 0, 'WITHSCORES')
-  if first[1] then
-    redis.call('ZADD', key.outbox_hosts(), first[2], host)
+  redis.call('ZREM', key.outbox_hosts('proven'), host)
+  redis.call('ZREM', key.outbox_hosts('other'), host)
+  if not first[1] then return end
+  local lane = redis.call('ZSCORE', key.proven_hosts(), host) and 'proven' or 'other'
+  redis.call('ZADD', key.outbox_hosts(lane), first[2], host)
+end
+
+-- Whether a host answered in time. What it answered does not matter here.
+local function note_host(host, in_time, now)
+  if in_time then
+    redis.call('ZADD', key.proven_hosts(), now, host)
+    redis.call('ZREMRANGEBYRANK', key.proven_hosts(), 0, -PROVEN_HOSTS_KEPT - 1)
   else
-    redis.call('ZREM', key.outbox_hosts(), host)
+    redis.call('ZREM', key.proven_hosts(), host)
   end
 end
 

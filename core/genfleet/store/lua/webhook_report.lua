@@ -1,10 +1,12 @@
 -- webhook_report: what came of an attempt. `to`: `delivered`, `failed` (for good), or `pending`: again after `delay_ms`.
 -- 1: noted. 0: refused, the delivery is no longer the caller's, or this is a repeat.
-local id, token, attempt, to, delay_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+-- `in_time`: whether the receiver gave any answer before its time was over.
+local id, token, attempt, to, delay_ms, in_time = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6] == '1'
 local webhook = read_webhook(id, 'state', 'token', 'host', 'project', 'ended', 'sending')
 if webhook.token ~= token or not webhook.sending then return 0 end
 
 local now = clock()
+note_host(webhook.host, in_time, now)
 redis.call('RPUSH', key.webhook_attempts(id), attempt)
 redis.call('LTRIM', key.webhook_attempts(id), -WEBHOOK_ATTEMPTS_KEPT, -1)
 redis.call('HINCRBY', key.webhook(id), 'made', 1)
