@@ -3,14 +3,40 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+import httpx
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
 
 from genfleet.contract.task_types import QUEUES, TASK_TYPES, TaskType
 from genfleet.settings import ProgramSettings
+
+_NO_LLM_URL = "must be the base of a chat endpoint, such as http://models:8000/v1"
+
+
+def _llm_url(url: str) -> str:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        raise ValueError(_NO_LLM_URL) from None
+    if (
+        parts.scheme not in ("http", "https")
+        or not parts.host
+        or parts.query
+        or parts.fragment
+        or set(url) & set(" \t")
+    ):
+        raise ValueError(_NO_LLM_URL)
+    if parts.userinfo:
+        raise ValueError("must not hold a password; the key belongs into GENFLEET_LLM_KEY")
+    return url.rstrip("/")
+
+
+LlmUrl = Annotated[str, AfterValidator(_llm_url)]
 
 
 class WorkerSettings(ProgramSettings):
@@ -41,7 +67,19 @@ class WorkerSettings(ProgramSettings):
     time_limits: dict[str, tuple[float, float]] = Field(default={}, examples=[{"generate_video": [840, 900]}])
     """Soft and hard limit in seconds of task types that differ from the table (PI-001)."""
     allow_private_sources: bool = False
-    """Whether pictures and sounds may be fetched from private addresses."""
+    """Whether pictures, sounds and documents may be fetched from private addresses."""
+    llm_url: LlmUrl | None = None
+    """Base URL of a chat endpoint in OpenAI's form, up to `/v1`, for the text engines. May be a private address."""
+    llm_name: str | None = Field(default=None, min_length=1, max_length=200)
+    """The model to ask there."""
+    llm_key: SecretStr | None = None
+    """Its key, if it wants one."""
+    llm_timeout: float = Field(default=60, gt=0, le=600)
+    """Seconds for one answer."""
+    llm_max_tokens: int = Field(default=1_500, ge=16, le=100_000)
+    """Longest answer."""
+    llm_temperature: float = Field(default=0.2, ge=0, le=2)
+    """How much chance there is in an answer."""
 
     @field_validator("queue")
     @classmethod
@@ -59,6 +97,22 @@ class WorkerSettings(ProgramSettings):
             if not 0 < soft < hard:
                 raise ValueError(f"{name}: the soft limit must be above 0 and below the hard one, such as [540, 600]")
         return limits
+
+    @field_validator("llm_key")
+    @classmethod
+    def _is_one_word(cls, key: SecretStr | None) -> SecretStr | None:
+        """An HTTP client that refuses a header quotes it."""
+        if key is not None and not re.fullmatch(r"[\x21-\x7e]+", key.get_secret_value()):
+            raise ValueError("must be of visible ASCII characters, without spaces")
+        return key
+
+    @model_validator(mode="after")
+    def _endpoint_is_whole(self) -> Self:
+        if bool(self.llm_url) != bool(self.llm_name):
+            raise ValueError("GENFLEET_LLM_URL and GENFLEET_LLM_NAME belong together: set both, or neither")
+        if self.llm_key and not self.llm_url:
+            raise ValueError("GENFLEET_LLM_KEY is set without GENFLEET_LLM_URL: set both, or neither")
+        return self
 
     @property
     def worker_id(self) -> str:

@@ -8,11 +8,14 @@ under the dotted path of the field (TS-146).
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from genfleet.contract.departments import BY_SLUG
+
 RESOLUTION = re.compile(r"(\d{2,4})x(\d{2,4})")
+ADDRESS = re.compile(r"https?://\S+", re.IGNORECASE)
 SMALLEST, LARGEST = 16, 4096
 """Bounds of each side of a picture or video, in pixels."""
 
@@ -94,7 +97,7 @@ class GenerateImage(TaskData):
 
 
 class TestPrompt(TaskData):
-    """TS-085."""
+    """TS-085. `{{name}}` in the template stands for a parameter; one that is not used is allowed."""
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
 
@@ -129,6 +132,52 @@ class EvaluateDepartment(TaskData):
     gather_data: list[Gathered] = Field(max_length=1_000)
     previous_evaluations: list[EarlierEvaluation] = Field(default=[], max_length=100)
     threshold: int = Field(default=80, ge=0, le=100)
+
+
+def _as_source(value: Any) -> Any:
+    """A source may be written as a text alone: an address, or the content itself."""
+    if not isinstance(value, str):
+        return value
+    return {"url": value} if ADDRESS.match(value) else {"text": value}
+
+
+def _address(value: str | None) -> str | None:
+    if value is not None and not ADDRESS.fullmatch(value):
+        raise ValueError("Must begin with https:// or http:// and hold no spaces")
+    return value
+
+
+def _department(value: str | None) -> str | None:
+    if value is not None and value not in BY_SLUG:
+        raise ValueError(f"Unknown department: use one of {', '.join(BY_SLUG)}")
+    return value
+
+
+DepartmentSlug = Annotated[str, AfterValidator(_department)]
+
+
+class GatherSource(TaskData):
+    """Where content comes from: a text, or the address of a document."""
+
+    text: Annotated[str, Field(max_length=1_000_000)] = ""
+    url: Annotated[str | None, Field(max_length=2_000), AfterValidator(_address)] = None
+    title: Annotated[str, Field(max_length=300)] = ""
+    format: Literal["auto", "text", "markdown", "html", "json"] = "auto"
+    department: DepartmentSlug | None = None
+    """Where all of it belongs. Without it, each piece is assigned by what it is about."""
+
+
+class AutomatedGatherCreation(TaskData):
+    """TS-086: no document describes these arguments; they are ours. None is required (PI-023)."""
+
+    sources: list[Annotated[GatherSource, BeforeValidator(_as_source)]] = Field(default=[], max_length=64)
+    departments: list[DepartmentSlug] = Field(default=[], max_length=12)
+    """For whom content is gathered. Empty: for all twelve."""
+    context: Annotated[str, Field(max_length=2_000)] = ""
+    """What the production is; it begins the `context` of every item."""
+    max_items: int = Field(default=20, ge=1, le=100)
+    """Items of a department, at most; those that say the most about it are kept."""
+    summary_sentences: int = Field(default=2, ge=1, le=10)
 
 
 class AnyData(TaskData):

@@ -72,9 +72,16 @@ _TABLE = (
         "generate_character_voice", "cpu_intensive", (108, 120), 20, audio_data.GenerateCharacterVoice, has_engine=True
     ),
     _row("process_audio", "cpu_intensive", (540, 600), 22, audio_data.ProcessAudio, has_engine=True),
-    _row("evaluate_department", "cpu_intensive", (270, 300), 90, task_data.EvaluateDepartment),
-    _row("automated_gather_creation", "cpu_intensive", (540, 600), 240, task_data.AnyData),
-    _row("test_prompt", "default", (54, 60), 10, task_data.TestPrompt, retry_delays=(60,)),
+    _row("evaluate_department", "cpu_intensive", (270, 300), 90, task_data.EvaluateDepartment, has_engine=True),
+    _row(
+        "automated_gather_creation",
+        "cpu_intensive",
+        (540, 600),
+        240,
+        task_data.AutomatedGatherCreation,
+        has_engine=True,
+    ),
+    _row("test_prompt", "default", (54, 60), 10, task_data.TestPrompt, retry_delays=(60,), has_engine=True),
 )
 
 TASK_TYPES: Mapping[str, TaskType] = MappingProxyType({row.name: row for row in _TABLE})

@@ -15,6 +15,7 @@ from genfleet_workers.engines.sources import Sources
 from genfleet_workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
+    from genfleet_workers.engines.model.endpoint import Model
     from genfleet_workers.engines.pictures import PictureSources
 
 Make = Callable[[WorkerSettings], Engine]
@@ -89,10 +90,48 @@ def _animation(_settings: WorkerSettings) -> Engine:
     return AnimationEngine()
 
 
+def _model(settings: WorkerSettings) -> Model | None:
+    from genfleet_workers.engines.model.endpoint import Endpoint, Model
+
+    if not settings.llm_url or not settings.llm_name:
+        return None
+    return Model(
+        Endpoint(
+            url=settings.llm_url,
+            name=settings.llm_name,
+            key=settings.llm_key,
+            timeout=settings.llm_timeout,
+            max_tokens=settings.llm_max_tokens,
+            temperature=settings.llm_temperature,
+        )
+    )
+
+
+def _prompt(settings: WorkerSettings) -> Engine:
+    from genfleet_workers.engines.prompt import PromptEngine
+
+    return PromptEngine(_model(settings))
+
+
+def _evaluation(settings: WorkerSettings) -> Engine:
+    from genfleet_workers.engines.evaluation import EvaluationEngine
+
+    return EvaluationEngine(_model(settings))
+
+
+def _gathering(settings: WorkerSettings) -> Engine:
+    from genfleet_workers.engines.gathering import GatheringEngine
+
+    return GatheringEngine(_sources(settings), _model(settings))
+
+
 _MAKERS: Mapping[str, Make] = {
     "generate_image": _image,
     "generate_video": _video,
     "generate_character_voice": _voice,
     "process_audio": _audio,
     "render_animation": _animation,
+    "evaluate_department": _evaluation,
+    "automated_gather_creation": _gathering,
+    "test_prompt": _prompt,
 }

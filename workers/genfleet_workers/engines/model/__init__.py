@@ -1,0 +1,1 @@
+"""Asking a language model, where an installation has one."""

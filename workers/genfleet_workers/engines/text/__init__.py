@@ -1,0 +1,1 @@
+"""Reading content without a model: words and their families, likeness, documents. What the text engines share."""
