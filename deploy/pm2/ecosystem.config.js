@@ -29,5 +29,6 @@ module.exports = {
     worker("gpu_medium", 4, 300),
     worker("gpu_heavy", 2, 600),
     worker("cpu_intensive", 4, 600),
+    worker("default", 8, 60),
   ],
 };

@@ -14,6 +14,7 @@ worker() {
     genfleet-worker --queue gpu_medium --concurrency 4 --name celery-redis-worker-gpu_medium@%h &
     genfleet-worker --queue gpu_heavy --concurrency 2 --name celery-redis-worker-gpu_heavy@%h &
     genfleet-worker --queue cpu_intensive --concurrency 4 --name celery-redis-worker-cpu_intensive@%h &
+    genfleet-worker --queue default --concurrency 8 --name celery-redis-worker-default@%h &
 }
 
 flower() {

@@ -279,6 +279,24 @@ def test_clients_are_told_where_files_are(values: dict[str, Any], url: str) -> N
     assert {"name": "GENFLEET_MEDIA_URL", "value": url} in worker["env"]
 
 
+def test_workers_are_told_of_a_model() -> None:
+    """Its address and name are variables, its key is read from the Secret; without one, nothing is said."""
+    llm = {"url": "http://models.ai.svc:8000/v1", "name": "mistral", "existingSecret": "models"}
+
+    def told(values: dict[str, Any]) -> dict[str, Any]:
+        (worker,) = worker_template(manifests(values))["spec"]["containers"]
+        return {
+            each["name"]: each.get("value", each.get("valueFrom")) for each in worker["env"] if "LLM" in each["name"]
+        }
+
+    assert told({"workers": {"llm": llm}}) == {
+        "GENFLEET_LLM_URL": "http://models.ai.svc:8000/v1",
+        "GENFLEET_LLM_NAME": "mistral",
+        "GENFLEET_LLM_KEY": {"secretKeyRef": {"name": "models", "key": "llm-key"}},
+    }
+    assert told({}) == {}
+
+
 def test_a_redis_of_ones_own_leaves_nothing_of_ours() -> None:
     """Then there is no pod, Service, password or policy of a Redis, and all programs read the address from that Secret."""
     documents = manifests(CASES["own-redis"])

@@ -41,6 +41,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("two kinds of Redis", {"redis": {"existingSecret": "a"}}, "set redis.bundled.enabled to false as well"),
     ("no Redis", {"redis": {"bundled": {"enabled": False}}}, "name a Secret with the address of your Redis"),
     ("no place for files", {"media": {"persistence": {"enabled": False}}}, "name a volume in media.volume"),
+    ("half a model", {"workers": {"llm": {"url": "http://models/v1"}}}, "workers.llm needs both url and name"),
+    ("a key for no model", {"workers": {"llm": {"existingSecret": "k"}}}, "workers.llm needs both url and name"),
     ("an Ingress for nobody", {"api": {"ingress": {"enabled": True}}}, "in api.ingress.host"),
     (
         "all namespaces and some",

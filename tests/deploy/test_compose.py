@@ -27,7 +27,7 @@ FOLDER = ROOT / "deploy" / "compose"
 FILE: dict[str, Any] = yaml.safe_load((FOLDER / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 APIS = ["api", "web"]
-WORKERS = ["celery", "worker", "cpu"]
+WORKERS = ["celery", "worker", "cpu", "light"]
 OURS = [*APIS, *WORKERS, "flower"]
 UNTIL_KILLED_S = 15
 """What a worker needs at the end of its grace, to hand back what it has."""
@@ -72,7 +72,7 @@ def test_containers_are_named_as_documented() -> None:
     Queues that the documents' compose file does not know have services of their own beside them.
     """
     assert FILE["name"] == "celery-redis"
-    assert set(SERVICES) - {"cpu"} == {"api", "redis", "celery", "flower", "web", "worker"}
+    assert set(SERVICES) - {"cpu", "light"} == {"api", "redis", "celery", "flower", "web", "worker"}
     assert not [name for name, service in SERVICES.items() if "container_name" in service]  # or --scale would fail
 
 

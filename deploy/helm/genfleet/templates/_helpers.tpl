@@ -151,6 +151,11 @@ storageClassName: {{ . | quote }}
 {{- if not (or .Values.media.volume .Values.media.persistence.enabled) }}
 {{- fail "API and workers need a folder in common: leave media.persistence.enabled on, or name a volume in media.volume" }}
 {{- end }}
+{{- with .Values.workers.llm }}
+{{- if or (and .url (not .name)) (and .name (not .url)) (and .existingSecret (not .url)) }}
+{{- fail "workers.llm needs both url and name; a key alone is of no use" }}
+{{- end }}
+{{- end }}
 {{- if and .Values.operator.clusterWide .Values.operator.namespaces }}
 {{- fail "operator.clusterWide serves all namespaces: remove operator.namespaces, or set operator.clusterWide to false" }}
 {{- end }}

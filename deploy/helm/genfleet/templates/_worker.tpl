@@ -34,6 +34,21 @@ spec:
           value: {{ include "genfleet.mediaUrl" . }}
         - name: GENFLEET_LOG_LEVEL
           value: {{ .Values.logLevel }}
+        {{- with .Values.workers.llm }}
+        {{- if .url }}
+        - name: GENFLEET_LLM_URL
+          value: {{ .url | quote }}
+        - name: GENFLEET_LLM_NAME
+          value: {{ .name | quote }}
+        {{- if .existingSecret }}
+        - name: GENFLEET_LLM_KEY
+          valueFrom:
+            secretKeyRef:
+              name: {{ .existingSecret }}
+              key: {{ .existingSecretKey }}
+        {{- end }}
+        {{- end }}
+        {{- end }}
         {{- with .Values.workers.env }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

@@ -41,10 +41,11 @@ _ATTRIBUTE = re.compile(rf"(?:\b(\w+) )?\b({'|'.join(_SINGLE)})\b", re.IGNORECAS
 _SMALL_NUMBERS = "one two three four five six seven eight nine ten eleven twelve"
 _DIGITS = {name: number for number, name in enumerate(_SMALL_NUMBERS.split(), start=1)}
 _AMOUNT = re.compile(
-    rf"(?<![\w.,])[$€£]? ?(\d{{1,15}}(?:[.,]\d{{1,3}}){{0,4}}|{'|'.join(_DIGITS)})(?: (million|thousand|billion)|[mk]\b)?"
-    r"(?:[ -]?(minute|hour|day|week|month|dollar|euro|percent|%|fps|frame|kHz|Hz))?",
+    rf"(?<![\w.,])([$€£])? ?(\d{{1,15}}(?:[.,]\d{{1,3}}){{0,4}}|{'|'.join(_DIGITS)})(?: (million|thousand|billion)|[mk]\b)?"
+    r"(?:[ -]?(minute|hour|day|week|month|dollar|euro|pound|percent|%|fps|frame|kHz|Hz))?",
     re.IGNORECASE,
 )
+_CURRENCIES = {"$": "dollar", "€": "euro", "£": "pound"}
 _TIMES = {"minute", "hour", "day", "week", "month"}
 _FACTORS = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
 _NAME = r"\b([A-Z][a-z]+(?: [A-Z][a-z]+)?)"
@@ -114,11 +115,11 @@ def _facts(sentence: str) -> Iterator[tuple[str, str, float]]:
 
 
 def _amount(match: re.Match[str]) -> tuple[float, str]:
-    digits, factor, unit = match.groups()
+    sign, digits, factor, unit = match.groups()
     number = _DIGITS.get(digits.lower()) or _number(digits)
     letter = match[0].rstrip()[-1:].lower()
     times = _FACTORS[factor.lower()] if factor else {"m": 10**6, "k": 10**3}.get(letter if not unit else "", 1)
-    return float(number) * times, (unit or "").lower()
+    return float(number) * times, (unit or _CURRENCIES.get(sign or "", "")).lower()
 
 
 def _number(digits: str) -> float:

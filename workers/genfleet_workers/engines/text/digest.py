@@ -6,6 +6,8 @@ from collections import Counter
 
 from genfleet_workers.engines.text.words import sentences, shortened, stems
 
+_LEAST = 2
+"""Families of a sentence that says anything."""
 _SHORT, _LONG = 5, 30
 """Families of a sentence that is fit for a summary; a longer one is not worth more."""
 
@@ -17,7 +19,7 @@ def digest(text: str, limit: int) -> str:
     chosen, room = set[int](), limit
     said = sentences(text)
     for at in _ranked(said):
-        if len(said[at]) + 1 <= room:
+        if len(said[at]) + 1 <= room and len(stems(said[at])) >= _LEAST:
             chosen.add(at)
             room -= len(said[at]) + 1
     return " ".join(said[at] for at in sorted(chosen)) or shortened(text, limit)
