@@ -26,7 +26,7 @@ _KEPT = 4_000
 
 
 def program() -> str:
-    """The system's ffmpeg; without one, that of the `imageio-ffmpeg` wheel."""
+    """The system's ffmpeg, of version 5.1 (Debian 12) or later; without one, that of the `imageio-ffmpeg` wheel."""
     return shutil.which("ffmpeg") or str(imageio_ffmpeg.get_ffmpeg_exe())
 
 

@@ -31,7 +31,7 @@ class Loudness:
 
 def measure(file: Path, watch: Callable[[], None]) -> Loudness:
     """The loudness of a file of our own, whose name ends with its format."""
-    scan = "ebur128=peak=true:framelog=quiet"
+    scan = "ebur128=peak=true:framelog=verbose"  # a level that is not printed; ffmpeg 5.1 does not know `quiet`
     said = ffmpeg.run(["-f", file.suffix[1:], "-i", str(file), "-af", scan, "-f", "null", "-"], watch)
     summary = said.rpartition("Summary:")[2]
     integrated, peak = _number(summary, r"I:\s+(\S+) LUFS"), _number(summary, r"Peak:\s+(\S+) dBFS")
