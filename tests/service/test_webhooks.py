@@ -176,7 +176,7 @@ def test_the_four_good_answers(calling: Calling, code: int) -> None:
 
 
 def test_a_receiver_that_never_works(calling: Calling) -> None:
-    """TS-129, TS-132, TS-140, TS-028: four attempts with growing pauses; then the log says so, and nothing else changes."""
+    """TS-129, TS-132, TS-140, TS-028, PR-014, PI-014: four attempts with growing pauses; then the log says so, and nothing else changes."""
     with receiving(status(500)) as receiver:
         task_id = ended(calling, f"{receiver.url}?token=hunter2")
         before = look(calling.api, task_id)
@@ -367,7 +367,7 @@ def test_the_documents_own_submission(api: httpx.Client) -> None:
 
 
 def test_the_page_shows_what_is_sent() -> None:
-    """TS-124, TS-125, TS-135, TS-136, TS-139 to TS-142: the documents' examples, their bodies and lines, word for word."""
+    """TS-124, TS-125, TS-135, TS-136, TS-139, TS-140, TS-141, TS-142: the documents' examples, their bodies and lines, word for word."""
     page = (ROOT / "docs" / "webhook-callbacks.md").read_text()
     shown = [orjson.loads(block) for block in re.findall(r"^ {4}\{\n(?: {4}.*\n)+? {4}\}$", page, re.MULTILINE)]
     common = {b"project": b"detective_series_001", b"metadata": orjson.dumps(METADATA), b"finished": b"1736937330000"}
@@ -388,6 +388,10 @@ def test_the_page_shows_what_is_sent() -> None:
         "examples/mock_webhook_server.py",
         "GENFLEET_WEBHOOK_ADDRESSES",
         "ngrok http 3010",
+        "**Acknowledge first, work later.**",
+        "**Be idempotent.**",
+        "| duplicates | an answer came too late",
+        "| 403 from the receiver |",
     ):
         assert words in page
     assert (ROOT / "docs" / "system-integration.md").exists()
