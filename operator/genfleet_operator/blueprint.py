@@ -201,9 +201,10 @@ def _fields(pool: Pool) -> Manifest:
     gpus = {GPU: str(pool.gpu_count)} if pool.gpu_count else {}
     requests, limits = {**pool.resources.requests, **gpus}, {**pool.resources.limits, **gpus}
     resources = {name: values for name, values in (("requests", requests), ("limits", limits)) if values}
-    spec: Manifest = {}
-    if resources:
-        spec |= _container(resources=resources)["spec"]
+    said: Manifest = {"resources": resources} if resources else {}
+    if pool.gpu_count:
+        said["env"] = [{"name": "GENFLEET_GPUS", "value": str(pool.gpu_count)}]
+    spec: Manifest = _container(**said)["spec"] if said else {}
     if pool.node_selector:
         spec["nodeSelector"] = dict(pool.node_selector)
     if pool.tolerations:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from importlib import import_module
 from importlib.metadata import version
 from pkgutil import iter_modules
@@ -24,9 +25,10 @@ from genfleet_service.context import Service
 from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
 from genfleet_service.media import Media
-from genfleet_service.routes import batches, bulk, events, fleet, health, projects, queues, tasks, webhooks
+from genfleet_service.routes import batches, bulk, events, fleet, health, projects, queues, tasks, usage, webhooks
 from genfleet_service.routes import keys as key_routes
 from genfleet_service.settings import ServiceSettings
+from genfleet_service.watchman import watch
 from genfleet_service.webhooks.courier import Courier
 
 log = structlog.get_logger(__name__)
@@ -39,6 +41,7 @@ ROUTERS = (
     key_routes.router,
     projects.router,
     bulk.router,
+    usage.router,
     webhooks.router,
     batches.router,
     tasks.router,
@@ -101,7 +104,8 @@ def _lifespan(settings: ServiceSettings, keys: KeyRing, stopping: asyncio.Event)
         except StoreUnavailable as error:
             log.warning("redis_not_there_yet", reason=str(error))
         courier = Courier(store, settings)
-        work = (keys.follow(store), keep_up(store, "api"), courier.run(), feed.run(), _close(feed, stopping))
+        alerts = watch(store, timedelta(seconds=settings.alert_period_seconds))
+        work = (keys.follow(store), keep_up(store, "api"), alerts, courier.run(), feed.run(), _close(feed, stopping))
         background = [asyncio.create_task(each) for each in work]
         yield
         for task in background:

@@ -89,6 +89,15 @@ _COUNTS = {
     "currently_running": 4,
 }
 
+_USAGE = {
+    "completed": 41,
+    "failed": 2,
+    "cancelled": 1,
+    "attempts": 46,
+    "run_seconds": 12960.5,
+    "gpu_seconds": 25921.0,
+}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "EventsBody": {
         "task_id": _TASK,
@@ -185,6 +194,14 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "sample": [
             {"task_id": _TASK, "task_type": "generate_video", "status": "queued", "created_at": _CREATED},
         ],
+    },
+    "UsageBody": {
+        "project_id": _PROJECT,
+        "first_day": "2025-01-01",
+        "last_day": "2025-01-30",
+        "total": _USAGE,
+        "by_type": {"generate_video": _USAGE},
+        "by_day": [{"date": "2025-01-15", "total": _USAGE, "by_type": {"generate_video": _USAGE}}],
     },
     "SubmittedBody": {
         "task_id": _TASK,

@@ -140,6 +140,13 @@ def alerts(seen: Overview, workers: Iterable[WorkerSeen]) -> list[Alert]:
     return found
 
 
+def name_of(alert: Alert) -> str:
+    """The same for as long as it is about the same: its metric, and what it is about where there are several."""
+    if alert["metric"] == "memory_usage":
+        return f"memory_usage:{alert['message'].partition(' uses ')[0]}"
+    return f"{alert['metric']}:{alert['task_id']}" if "task_id" in alert else alert["metric"]
+
+
 def worst(found: Iterable[Alert]) -> str:
     """TS-074."""
     severities = {alert["severity"] for alert in found}

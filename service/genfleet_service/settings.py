@@ -31,6 +31,8 @@ class ServiceSettings(ProgramSettings):
     """An event stream on which nothing happens says so this often, so that nobody on the way takes it for dead."""
     longest_wait_seconds: int = Field(default=60, ge=0, le=600)
     """Longest wait that `Prefer: wait` is granted."""
+    alert_period_seconds: float = Field(default=10, ge=0.05, le=600)
+    """How often one of the API processes looks for alerts, and logs those that are raised or over (TS-079)."""
     allow_http_callbacks: bool = False
     """Whether `callback_url` may be http://, for development (TS-137)."""
     allow_private_callbacks: bool = False

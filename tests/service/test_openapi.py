@@ -28,6 +28,7 @@ ROUTES = {
     ("get", "/api/v1/tasks/metrics"),
     ("get", "/api/v1/tasks/health"),
     ("get", "/api/v1/projects/{project_id}/tasks"),
+    ("get", "/api/v1/projects/{project_id}/usage"),
     ("post", "/api/v1/projects/{project_id}/tasks/cancel"),
     ("post", "/api/v1/projects/{project_id}/tasks/retry"),
     ("get", "/api/v1/queues"),

@@ -157,7 +157,7 @@ def run_worker(settings: WorkerSettings) -> int:
     app = create_app(settings)
     store = SyncStore(settings.redis_url)
     beat = Beat(settings, store, Machine())
-    app.claims = Claims(store, beat.holdings, settings.worker_id)
+    app.claims = Claims(store, beat.holdings, settings.worker_id, settings.gpus)
     app.show_turn = partial(_touch, settings.beat_file)
     app.steps["consumer"].add(KeepPlaces)
     _connect_signals(app, settings, beat)

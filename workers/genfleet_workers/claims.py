@@ -26,6 +26,8 @@ class Claims:
     store: SyncStore
     holdings: Holdings
     worker: str
+    gpus: float = 0
+    """Those of this worker."""
 
     def claim(self, task_id: str, name: str, headers: Mapping[str, Any], nonce: str) -> Lease | None:
         """The right to run a message's task, or None: then the message is of no more use.
@@ -33,7 +35,7 @@ class Claims:
         Raises StoreUnavailable: then nothing is known, and the message goes back to its queue with the connection.
         """
         token = headers.get("token", "")
-        call = steps.claim(task_id, str(token), self.worker, nonce)
+        call = steps.claim(task_id, str(token), self.worker, nonce, self.gpus)
         answer = self.store.run(call)
         if answer.verdict == "unknown" and token == "":
             self.store.run(steps.submit(_adopted(task_id, name, headers)))

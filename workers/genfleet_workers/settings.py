@@ -48,6 +48,8 @@ class WorkerSettings(ProgramSettings):
     """Tasks run at once, each in a process of its own (TS-117)."""
     worker_name: str = Field(default="celery-redis-worker@%h", pattern=r"^[^@\s]+@[^@\s]+$")
     """Name of this worker; %h is the host's name. Unique among those that run (TS-120)."""
+    gpus: float = Field(default=0, ge=0, le=64)
+    """GPUs that this worker has, for the usage of projects: run time times this. The operator sets it from the pool."""
     scratch_dir: Path = Path(tempfile.gettempdir()) / "genfleet-scratch"
     """Folder for unfinished files."""
     drain_seconds: float | None = Field(default=None, ge=0)

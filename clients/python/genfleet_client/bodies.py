@@ -144,6 +144,29 @@ class Counts(TypedDict):
     currently_running: int
 
 
+class Usage(TypedDict):
+    """Tasks by how they ended, and the time that workers spent on them.
+
+    Each attempt counts with its time, also those that failed, were lost or cancelled. `gpu_seconds` is that time, times
+    the GPUs of the worker.
+    """
+
+    completed: int
+    failed: int
+    cancelled: int
+    attempts: int
+    run_seconds: float
+    gpu_seconds: float
+
+
+class DayUsage(TypedDict):
+    """One day (UTC): what ended in it."""
+
+    date: str
+    total: Usage
+    by_type: dict[str, Usage]
+
+
 class DeliveryBody(TypedDict):
     """The webhook of one task."""
 
@@ -530,6 +553,17 @@ class UnhealthyBody(TypedDict):
     error: str
     message: str
     retry_after: int
+
+
+class UsageBody(TypedDict):
+    """What a project used. Days without use are left out."""
+
+    project_id: str
+    first_day: str
+    last_day: str
+    total: Usage
+    by_type: dict[str, Usage]
+    by_day: list[DayUsage]
 
 
 class WebhookRules(TypedDict):

@@ -112,6 +112,26 @@ export interface Counts {
   currently_running: number
 }
 
+/**
+ * Tasks by how they ended, and the time that workers spent on them. Each attempt counts with its time, also those that
+ * failed, were lost or cancelled. `gpu_seconds` is that time, times the GPUs of the worker.
+ */
+export interface Usage {
+  completed: number
+  failed: number
+  cancelled: number
+  attempts: number
+  run_seconds: number
+  gpu_seconds: number
+}
+
+/** One day (UTC): what ended in it. */
+export interface DayUsage {
+  date: string
+  total: Usage
+  by_type: Record<string, Usage>
+}
+
 /** The webhook of one task. */
 export interface DeliveryBody {
   webhook_id: string
@@ -453,6 +473,16 @@ export interface UnhealthyBody {
   error: string
   message: string
   retry_after: number
+}
+
+/** What a project used. Days without use are left out. */
+export interface UsageBody {
+  project_id: string
+  first_day: string
+  last_day: string
+  total: Usage
+  by_type: Record<string, Usage>
+  by_day: DayUsage[]
 }
 
 /** How webhooks are delivered. */

@@ -35,6 +35,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "outcomes": "outcomes:{}",  # hash, by minute since the epoch: completed and failed, kept for an hour
         "service": "service:{}",  # hash, by queue: mean run time of its recent tasks, and how they differ
         "durations": "durations:{}",  # hash, by task type: how long recent runs took
+        "usage": "usage:{}:{}",  # hash, by project and day since the epoch: what it used, by task type
         # -- the fleet ----------------------------------------------------------------------------------------------
         "workers": "workers:{}",  # zset, by queue: worker ids; score: last heard of, ms
         "worker": "worker:{}",  # hash, by worker id: what it says of itself
@@ -43,6 +44,8 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "fleet": "fleet:{}",  # string, by queue, short-lived: the last decision of whoever sizes its fleet
         "upkeep": "upkeep",  # string, short-lived: who does the chores of this second
         "last_reap": "last_reap",  # string: when leases were last looked at, ms
+        "alerts": "alerts",  # hash: alert -> severity, of those that were raised and are not over
+        "alerts_turn": "alerts_turn",  # string, short-lived: who looks for alerts in this period
         # -- access and wake-ups ------------------------------------------------------------------------------------
         "api_keys": "api_keys",  # hash: key id -> name, digest, scopes, limits: see `genfleet_service.keys`
         "key_uses": "key_uses",  # hash: key id -> when it was last used, ms, to a few seconds

@@ -35,6 +35,8 @@ DEAD_LETTERS_KEPT = 10_000
 """Messages and records kept that could not be judged."""
 AHEAD_MOST = timedelta(days=30)
 """How far ahead a task may be delayed, or its deadline be: a task that waits is kept all the while."""
+USAGE_KEPT = timedelta(days=400)
+"""How long what a project used is kept, by day: a year, and the time to look at it."""
 SHOWN_IN_LISTS = 16 * 1024
 """Largest document, in bytes, that a list shows: 100 tasks of 1 MiB each would hold up everyone."""
 WEBHOOK_ATTEMPTS_KEPT = 20
@@ -90,6 +92,7 @@ def _constants() -> str:
         "LEAST_MS": durations.LEAST_MS,
         "HALVED_AT": durations.HALVED_AT,
         "MEASURED": durations.ENOUGH,
+        "USAGE_KEPT_DAYS": USAGE_KEPT.days,
         "SHOWN_IN_LISTS": SHOWN_IN_LISTS,
         "WEBHOOK_ATTEMPTS_KEPT": WEBHOOK_ATTEMPTS_KEPT,
         "WEBHOOK_INTERRUPTIONS_ALLOWED": WEBHOOK_INTERRUPTIONS_ALLOWED,

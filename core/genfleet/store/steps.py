@@ -141,10 +141,11 @@ def _left(reply: list[int]) -> Left:
     return Left(of_rate if of_rate >= 0 else None, more_in_ms, in_progress if in_progress >= 0 else None)
 
 
-def claim(task_id: str, token: str, worker: str, nonce: str) -> Call[records.Claim]:
+def claim(task_id: str, token: str, worker: str, nonce: str, gpus: float = 0) -> Call[records.Claim]:
     """Asks for the right to run a task. `token` is the message's, empty for another producer's message.
 
-    `nonce` tells a claim that is made again, because its reply was lost, from another claim of the same worker.
+    `nonce` tells a claim that is made again, because its reply was lost, from another claim of the same worker. `gpus`:
+    those of the worker, for the usage of the task's project.
     """
 
     def read(reply: list[Any]) -> records.Claim:
@@ -154,7 +155,7 @@ def claim(task_id: str, token: str, worker: str, nonce: str) -> Call[records.Cla
         _, held, project, kind, data, retries = reply
         return records.Claim(verdict, records.Lease(task_id, held, project.decode(), kind.decode(), data, retries))
 
-    return Call(script("claim"), (task_id, token, worker, nonce, _ms(LEASE)), read)
+    return Call(script("claim"), (task_id, token, worker, nonce, _ms(LEASE), gpus), read)
 
 
 def renew(worker: str, queue: str, about: bytes, leases: Iterable[tuple[str, int]]) -> Call[records.Beat]:

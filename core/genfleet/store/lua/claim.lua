@@ -1,6 +1,6 @@
 -- claim: may this worker run this task? `run` with what it needs, `busy`, `drop`, or `unknown` (no record).
 -- A message without a token is another producer's; it is taken at its word.
-local id, token, worker, nonce, lease_ms = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
+local id, token, worker, nonce, lease_ms, gpus = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]), ARGV[6]
 local task = read_known(id)
 if not task.state then return { 'unknown' } end
 
@@ -28,5 +28,5 @@ if redis.call('ZREM', key.waiting(task.queue), id) == 0 then return { 'drop', 's
 
 if deadline then redis.call('ZREM', key.deadlines(), id) end -- it has started: later attempts have all the time they need
 redis.call('ZADD', key.leases(task.queue), now + lease_ms, id)
-move(task, 'processing', now, 'started', now, 'worker', worker, 'claimed', nonce, 'progress', 0, 'step', 'starting')
+move(task, 'processing', now, 'started', now, 'worker', worker, 'claimed', nonce, 'gpus', gpus, 'progress', 0, 'step', 'starting')
 return granted()

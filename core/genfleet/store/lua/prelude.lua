@@ -31,7 +31,7 @@ end
 -- The fields that `move` and `push` need.
 local function read_known(id)
   return read(id, 'state', 'token', 'project', 'type', 'queue', 'priority', 'created', 'started', 'retries', 'crashes',
-    'deliveries', 'callback')
+    'deliveries', 'callback', 'gpus')
 end
 
 -- Where a task stands among those that wait: by priority, then by time. Both fit a double, to 4 µs.
@@ -56,11 +56,27 @@ local function tell(id, now, ...)
   redis.call('PUBLISH', key.events(id), '')
 end
 
+local function day_of(now) return math.floor(now / 86400000) end
+
+-- What a project used, by day and task type: names and numbers in turn. Kept when the tasks themselves are long gone.
+local function use(task, now, ...)
+  local day, used = key.usage(task.project, day_of(now)), { ... }
+  for i = 1, #used, 2 do redis.call('HINCRBY', day, task.type .. ':' .. used[i], used[i + 1]) end
+  redis.call('EXPIRE', day, USAGE_KEPT_DAYS * 86400)
+end
+
+-- An attempt is over, whatever came of it: its worker was at work all the time.
+local function use_attempt(task, now)
+  local ran = now - (task.started or now)
+  use(task, now, 'attempts', 1, 'run_ms', ran, 'gpu_ms', math.floor(ran * tonumber(task.gpus or 0)))
+end
+
 -- The one place where a state changes. `...` are further fields of the record, by name and value.
 local function move(task, to, now, ...)
   if not (MOVES[task.state] and MOVES[task.state][to]) then
     error('a task may not go from ' .. tostring(task.state) .. ' to ' .. to)
   end
+  if task.state == 'processing' then use_attempt(task, now) end
   remove_from_index(task.id, task.project, task.type, task.state)
   place_in_index(task.id, task.project, task.type, to, task.created)
   redis.call('HSET', key.task(task.id), 'state', to, 'updated', now, ...)
@@ -117,6 +133,7 @@ local function finish(task, to, now, ...)
   redis.call('EXPIRE', key.events(task.id), EVENTS_KEPT_S)
   redis.call('ZADD', key.expiry(), math.max(task.created + RETENTION_MS, now + RETENTION_LEAST_MS), task.id)
   count(to .. '_tasks')
+  use(task, now, to, 1)
   if to ~= 'cancelled' then
     count_outcome(to, now)
     enter_outbox(task, now)
