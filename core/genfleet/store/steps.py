@@ -278,8 +278,9 @@ def project_tasks(
     `documents`: which of `data` and `result` are wanted.
     """
     since = f"({since_ms}" if since_ms is not None else "-inf"
+    before = before_ms if before_ms is not None else "+inf"
     wanted = (int(name in documents) for name in ("data", "result"))
-    args = (project, state or "*", task_type or "*", since, before_ms or "+inf", offset, limit, *wanted)
+    args = (project, state or "*", task_type or "*", since, before, offset, limit, *wanted)
 
     def read(reply: list[Any]) -> records.Page:
         total, rows = reply

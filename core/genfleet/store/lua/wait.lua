@@ -11,7 +11,7 @@ local function places()
     local about = redis.call('HGET', key.worker(worker), 'about')
     if about and redis.call('SISMEMBER', key.draining(), worker) == 0 then
       local said = cjson.decode(about)
-      if said.phase == 'ready' then total = total + said.concurrency end
+      if said.phase == 'ready' then total = total + (said.concurrency or 0) end
     end
   end
   return total
