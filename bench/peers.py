@@ -1,4 +1,4 @@
-"""What submissions are measured against, each a FastAPI program with the same model of the same body.
+"""What submissions and looks are measured against, each a FastAPI program with the same model of the same body.
 
 constant      answers what it always answers: the speed of the server itself, and the limit of ours
 apply_async   publishes by Celery in a thread: what most home-made task services do
@@ -13,6 +13,8 @@ from typing import Any
 from celery import Celery
 from fastapi import FastAPI
 from pydantic import BaseModel
+
+from genfleet_service.examples import EXAMPLES
 
 
 class Body(BaseModel):
@@ -37,6 +39,8 @@ def _answer(task_id: str, body: Body) -> dict[str, Any]:
     }
 
 
+STATUS: dict[str, Any] = EXAMPLES["StatusBody"]
+
 constant = FastAPI()
 
 
@@ -44,6 +48,12 @@ constant = FastAPI()
 async def answer_always(body: Body) -> dict[str, Any]:
     """The same answer, whatever is asked."""
     return _answer("abc123-def456-ghi789", body)
+
+
+@constant.get("/api/v1/tasks/{task_id}/status")
+async def look_always(task_id: str) -> dict[str, Any]:
+    """The documented status, whatever is asked."""
+    return STATUS | {"task_id": task_id}
 
 
 apply_async = FastAPI()

@@ -48,10 +48,6 @@ class ServiceSettings(ProgramSettings):
     webhook_addresses: tuple[str, ...] = ()
     """Addresses that webhooks come from, as receivers see them, for `GET /api/v1/webhooks` to publish (TS-136)."""
 
-    def callbacks(self) -> CallbackRules:
-        """Which callback URLs are accepted."""
-        return CallbackRules(self.allow_http_callbacks, self.allow_private_callbacks)
-
     submissions_per_minute: int = Field(default=100, ge=0)
     """What a key may submit (TS-150). 0 is no limit, here and below; a key may have numbers of its own."""
     submissions_saved_seconds: int = Field(default=60, ge=1, le=3600)
@@ -74,6 +70,10 @@ class ServiceSettings(ProgramSettings):
             except ValueError:
                 raise ValueError("must be localhost or an IP address to listen on, such as 0.0.0.0") from None
         return host
+
+    def callbacks(self) -> CallbackRules:
+        """Which callback URLs are accepted."""
+        return CallbackRules(self.allow_http_callbacks, self.allow_private_callbacks)
 
     def limits(self) -> Limits:
         """What everybody may, unless their key says otherwise."""

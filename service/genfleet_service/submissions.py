@@ -106,9 +106,12 @@ def untimely(task: NewTask, refused: Refused) -> replies.Refusal:
 def _misspelt(sent: dict[str, Any], model: type[BaseModel], above: str = "") -> list[str]:
     """Any key is allowed beside the known ones (TS-086), but one that is almost a known one is worth a word."""
     known = model.model_fields.keys()
+    unknown = sent.keys() - known
+    if not unknown:
+        return []
     missing = known - sent.keys()
     found = []
-    for name in sorted(sent.keys() - known)[:_UNKNOWN_LOOKED_AT]:
+    for name in sorted(unknown)[:_UNKNOWN_LOOKED_AT]:
         close = get_close_matches(name[:_NAME_LOOKED_AT], missing, 1, 0.8)
         if close:
             found.append(f"{above}{name[:_NAME_LOOKED_AT]} is not known; did you mean '{close[0]}'?")

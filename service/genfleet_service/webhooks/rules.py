@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from genfleet.egress import is_public
@@ -19,20 +20,25 @@ class CallbackRules:
 
     def fault(self, url: str) -> str | None:
         """What is wrong with a URL, as the rest of a sentence; None: nothing that can be seen without a look-up."""
-        try:
-            parts = urlsplit(url)
-            host, _ = parts.hostname, parts.port
-        except ValueError:
-            return "is not a URL"
-        if parts.scheme not in (("https", "http") if self.allow_http else ("https",)) or not host:
-            return "must begin with https:// and name a host"
-        if not url.isprintable() or " " in url:
-            return "must not contain spaces or control characters"
-        if "@" in parts.netloc:
-            return "must not contain a user name or password: webhooks are signed instead"
-        if not self.allow_private and _is_inside(host):
-            return "must lead to a public address, unless GENFLEET_ALLOW_PRIVATE_CALLBACKS of the service is set"
-        return None
+        return _fault(self, url)
+
+
+@lru_cache  # an application sends the same few all day
+def _fault(rules: CallbackRules, url: str) -> str | None:
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is not a URL"
+    if parts.scheme not in (("https", "http") if rules.allow_http else ("https",)) or not host:
+        return "must begin with https:// and name a host"
+    if not url.isprintable() or " " in url:
+        return "must not contain spaces or control characters"
+    if "@" in parts.netloc:
+        return "must not contain a user name or password: webhooks are signed instead"
+    if not rules.allow_private and _is_inside(host):
+        return "must lead to a public address, unless GENFLEET_ALLOW_PRIVATE_CALLBACKS of the service is set"
+    return None
 
 
 def _is_inside(host: str) -> bool:
