@@ -181,7 +181,8 @@ def test_hosts_that_hang_take_a_part_of_the_room_however_many_they_are(store: Sy
     assert take(store, others=0) == ()
     assert store.run(outbox.report("good-again", first[0].token, ATTEMPT, DeliveryState.PENDING, in_time=False))
     assert take(store, others=0) == (), "it has lost its place among the good"
-    assert [parcel.task_id for parcel in take(store)] == ["new-2-again", "good-again"]
+    both = {parcel.task_id for parcel in take(store)}  # in any order: they may be due in the same millisecond
+    assert both == {"new-2-again", "good-again"}
 
 
 def test_an_attempt_is_reported_once(store: SyncStore, redis_server: Redis) -> None:
