@@ -1,4 +1,4 @@
-"""A worker for the tests of clients: shared, quick, with engines that do what a test's data says."""
+"""A worker for each file of tests of clients: quick, with engines that do what a test's data says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ QUICK = Retries(attempts=3, patience=2.0, limit_patience=4.0)
 """As patient as a test can be."""
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # no longer: in the Redis that all share, it would take the tasks of other tests
 def _worker(_redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with Site(_redis, tmp_path_factory.mktemp("worker")).worker(concurrency=4):
         yield
