@@ -80,7 +80,7 @@ def test_from_nobody_to_the_maximum_and_back(site: Site, store: SyncStore) -> No
         wait_for("a first report", lambda: reported(store))
         assert (reported(store)["wanted"], workers(fleet)) == (0, [])
 
-        ids = [submitted(store, seconds=0.1) for _ in range(4)]
+        ids = [submitted(store, seconds=2) for _ in range(4)]  # long enough for the second worker to come
         report = wait_for("the maximum is wanted", lambda: _with(reported(store), wanted=2))
         assert (report["reason"], report["maximum"]) == ("AtMaximum", 2)
         wait_for("both are there", lambda: reported(store)["ready"] == 2, within=20)
