@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from bench import bulk, busy, lists, lost_worker, queues, reaction, submit
+from bench import bulk, busy, listeners, lists, lost_worker, queues, reaction, submit
 
-ALL = {"submit": submit.main, "lists": lists.main, "bulk": bulk.main, "lost_worker": lost_worker.main}
+ALL = {
+    "submit": submit.main,
+    "lists": lists.main,
+    "bulk": bulk.main,
+    "listeners": listeners.main,
+    "lost_worker": lost_worker.main,
+}
 ON_A_CLUSTER = {"reaction": reaction.main, "busy": busy.main, "queues": queues.main}
 """Only when named: they need KUBECONFIG, and take a quarter of an hour."""
 

@@ -15,7 +15,7 @@ from genfleet.store.client import SyncStore
 from genfleet.store.records import TaskRecord
 from tests.clients.command import COLUMNS, genfleet, started, terminal
 from tests.support.servers import ROOT
-from tests.support.tasks import record, submitted
+from tests.support.tasks import record, running, submitted
 from tests.support.waiting import wait_for
 
 FLEET = {
@@ -219,6 +219,33 @@ def test_status_is_the_documented_body(api: httpx.Client, store: SyncStore) -> N
 
     assert genfleet(api, "status", task_id, "--json").json == api.get(f"/api/v1/tasks/{task_id}/status").json()
     assert genfleet(api, "status", task_id, "--full", "--json").json == api.get(f"/api/v1/tasks/{task_id}").json()
+
+
+def test_a_log_is_shown(api: httpx.Client, store: SyncStore) -> None:
+    """What the engine said so far, a line each, with its time and level; for scripts the answer of the API."""
+    lease = running(store)
+    store.run(steps.log(lease.task_id, lease.token, 1, [("info", "3 shots"), ("warning", "one picture is [left] out")]))
+
+    done, told = genfleet(api, "logs", lease.task_id), genfleet(api, "logs", lease.task_id, "--json").json
+
+    times = [line["at"][11:-1] for line in told["logs"]]
+    assert (done.status, done.err) == (0, "")
+    assert [line.split(maxsplit=2) for line in done.out.splitlines()] == [
+        [times[0], "info", "3 shots"],
+        [times[1], "warning", "one picture is [left] out"],
+    ]
+
+
+def test_a_log_is_followed_to_the_end(api: httpx.Client, store: SyncStore, tmp_path: Path) -> None:
+    """A line is there when it is said, and the command ends with the task."""
+    lease = running(store)
+    with started(api, tmp_path, "logs", lease.task_id, "--follow") as following:
+        store.run(steps.log(lease.task_id, lease.token, 1, [("info", "first")]))
+        following.wait_for("first")
+        store.run(steps.log(lease.task_id, lease.token, 2, [("info", "second")]))
+        store.run(steps.complete(lease.task_id, lease.token, b"{}"))
+        done = following.done()
+    assert (done.status, [line.split()[-1] for line in done.out.splitlines()]) == (0, ["first", "second"])
 
 
 def test_an_unknown_task_is_status_6(api: httpx.Client) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from genfleet.store import steps
 from genfleet.store.client import SyncStore
 from genfleet_client.connection import DEFAULT_URL, Connection
 from tests.clients.command import genfleet, started
@@ -129,6 +130,21 @@ def test_somebody_else_there_is_status_4(tmp_path: Path) -> None:
 
     assert done.status == 4
     assert "does not answer as genfleet does" in done.err
+
+
+def test_who_waits_waits_out_a_redis_that_is_away(
+    api: httpx.Client, site: Site, store: SyncStore, tmp_path: Path
+) -> None:
+    """NS-010: the stream of events lives on meanwhile, so that nobody who waits has to begin again."""
+    task_id = submitted(store)
+    with started(api, tmp_path, "status", task_id, "--wait") as waiting:
+        waiting.wait_for("queued")
+        site.redis.stop()
+        site.redis.start()
+        store.run(steps.cancel(task_id))
+        done = waiting.done()
+
+    assert (done.status, done.err.split()) == (3, ["queued", "cancelled"])
 
 
 def test_a_service_that_goes_away_while_somebody_waits_is_status_4(

@@ -136,7 +136,8 @@ def test_the_documents_own_video_is_made(up: Installation, tmp_path: Path) -> No
     """TS-080, TS-082: the documented payload (smaller, and shorter) gives an MP4 of exactly what was asked for."""
     body = json.loads((ROOT / "examples" / "generate_video.json").read_text())
     body["task_data"] |= {"resolution": "320x180", "duration": 2}
-    status = up.completed(up.submit(body), within=90)
+    task_id = up.submit(body)
+    status = up.completed(task_id, within=90)
 
     made = tmp_path / "made.mp4"
     made.write_bytes(up.client.get(status["result"]["media_url"]).content)
@@ -148,3 +149,5 @@ def test_the_documents_own_video_is_made(up: Installation, tmp_path: Path) -> No
     metadata = status["result"]["metadata"]
     assert (metadata["duration"], metadata["resolution"], metadata["fps"]) == (2.0, "320x180", 24)
     assert metadata["file_size"] == made.stat().st_size
+    logs = up.client.get(f"/api/v1/tasks/{task_id}/logs").json()["logs"]
+    assert f"48 frames at 24 a second, 320x180, seed {metadata['seed']}" in logs[0]["message"]

@@ -267,6 +267,39 @@ def ls(
 
 
 @app.command()
+def logs(
+    task_id: TaskId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on to the end of the task.")] = False,
+    json_: AsJson = False,
+) -> None:
+    """Show what the engines said of their work on a task."""
+    if follow and json_:
+        raise _wrong("--json prints the lines so far: leave out --follow")
+    with _client() as client:
+        if follow:
+            _follow_logs(client, task_id)
+            return
+        lines = client.logs(task_id)
+    if json_:
+        show.as_json({"logs": lines})
+        return
+    for line in lines:
+        show.log_line(out, line)
+
+
+def _follow_logs(client: Client, task_id: str) -> None:
+    try:
+        for event in client.events(task_id):
+            if event.type == "log":
+                show.log_line(out, event.data)
+                sys.stdout.flush()
+            elif event.type == "gap":
+                console.print("some lines are no longer kept", style="dim")
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@app.command()
 def cancel(task_id: TaskId, json_: AsJson = False) -> None:
     """Cancel a task that has not ended."""
     with _client() as client:

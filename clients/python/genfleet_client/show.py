@@ -18,6 +18,7 @@ COLOURS = {
     "failed": "red",
     "cancelled": "magenta",
 }
+LEVELS = {"warning": "yellow", "error": "red"}
 AT_WORK = ("waiting", "running", "scheduled")
 WORKERS = ("wanted", "starting", "ready", "draining")
 
@@ -62,6 +63,13 @@ def _rows(fields: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, st
             yield from _rows(value, indent + "  ")
         else:
             yield indent + name, value.rstrip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def log_line(console: Console, line: Mapping[str, Any]) -> None:
+    """What an engine said, on a line of its own: when, how serious, and what."""
+    told = Text(str(line["at"])[11:-1], style="dim")
+    told.append(f"  {line['level']:7}  ", style=LEVELS.get(line["level"], "dim"))
+    console.print(told.append(str(line["message"]), style="default"), soft_wrap=True)
 
 
 def tasks(console: Console, page: Mapping[str, Any], project: str) -> None:
