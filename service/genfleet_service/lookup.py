@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from genfleet.contract.limits import Refused
+from genfleet.contract.limits import Left, Reason, Refused
 from genfleet.store import steps
 from genfleet.store.records import TaskRecord
-from genfleet_service import admission, replies
+from genfleet_service import admission, openapi, replies
 from genfleet_service.access import Caller
 from genfleet_service.context import Service
 
+OFTEN = admission.reading_refusal(Refused(Reason.READS, 60, Left(0, 60)), openapi.USUAL)
+"""The refusal of a key that looks too often, as the document shows it."""
 WHOLE: tuple[str, ...] = ()
 """All fields of a record."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from genfleet.contract.states import is_final
+from genfleet.errors import StoreUnavailable
 from genfleet.store import steps
 from genfleet.store.records import TaskRecord
 from genfleet_service.context import Service
@@ -28,8 +30,13 @@ def applied(wait: int) -> dict[str, str]:
     return {"Preference-Applied": f"wait={wait}"}
 
 
-async def end_of(service: Service, task_id: str, known: int, wait: int) -> TaskRecord | None:
-    """The record of a task that has ended, or ends within `wait` seconds; None if it goes on."""
-    if await service.feed.ended(task_id, known, wait):
-        return await service.store.run(steps.task(task_id))
-    return None
+async def end_of(service: Service, task_id: str, wait: int) -> TaskRecord | None:
+    """The record of a task that has ended, or ends within `wait` seconds. None: it goes on, or Redis does not say."""
+    try:
+        task = await service.store.run(steps.task(task_id))
+        if task and not is_final(task.state):
+            ended = await service.feed.ended(task_id, task.events, wait)
+            task = await service.store.run(steps.task(task_id)) if ended else None
+    except StoreUnavailable:
+        return None  # a submission was taken all the same, and that is the answer
+    return task

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import httpx
 import pytest
 
+from genfleet.contract.keys import key
 from genfleet.contract.states import State
 from genfleet.store import steps
 from genfleet.store.client import SyncStore
@@ -56,6 +57,19 @@ def test_a_submission_is_answered_with_the_end(
     assert {**body, **api.get(f"/api/v1/tasks/{task_id}/status").json()} == body
     assert (body["status"], body["result"]) == ("completed", {"media_url": "https://media.ft.tc/a.png"})
     assert body.keys() > SUBMITTED
+
+
+def test_a_repeated_submission_waits_for_the_first_one(
+    api: httpx.Client, store: SyncStore, redis_server: Redis
+) -> None:
+    """TS-014: with an Idempotency-Key a client that lost the answer asks again, and hears of the end, however long ago."""
+    headers = {"Prefer": "wait=0", "Idempotency-Key": "once"}
+    first = api.post("/api/v1/tasks/submit", json=submission(), headers=headers).json()
+    claim(store, first["task_id"])
+    store.run(steps.complete(first["task_id"], 1, b"{}"))
+    redis_server.client.delete(key("events", first["task_id"]))
+    again = api.post("/api/v1/tasks/submit", json=submission(), headers=headers).json()
+    assert (again["task_id"], again["status"]) == (first["task_id"], "completed")
 
 
 def test_a_wait_that_is_over_gives_the_usual_answer(api: httpx.Client) -> None:

@@ -18,7 +18,7 @@ from genfleet.store.records import Event, TaskRecord
 from genfleet_service import events, openapi
 from genfleet_service.context import CallerDep, Service, ServiceDep
 from genfleet_service.feed import AGAIN_S, Gap
-from genfleet_service.lookup import look_at
+from genfleet_service.lookup import OFTEN, look_at
 from genfleet_service.replies import json_reply
 from genfleet_service.routes.tasks import TaskId
 
@@ -41,7 +41,9 @@ class EventStream(StreamingResponse):
             await super().__call__(scope, receive, send)
 
 
-@router.get("/{task_id}/events", name="events", responses=openapi.event_stream(events.EventsBody, events.WRONG_ID))
+@router.get(
+    "/{task_id}/events", name="events", responses=openapi.event_stream(events.EventsBody, events.WRONG_ID, OFTEN)
+)
 async def task_events(
     task_id: TaskId,
     request: Request,
@@ -63,7 +65,7 @@ async def task_events(
     return _stream(service, task, after, only_logs=False)
 
 
-@router.get("/{task_id}/logs", name="logs", responses=openapi.event_stream(events.LogsBody, events.WRONG_ID))
+@router.get("/{task_id}/logs", name="logs", responses=openapi.event_stream(events.LogsBody, events.WRONG_ID, OFTEN))
 async def task_logs(
     task_id: TaskId,
     service: ServiceDep,

@@ -9,14 +9,13 @@ from typing import Annotated
 import orjson
 from fastapi import APIRouter, Path, Request, Response
 
-from genfleet.contract.limits import Left, Reason, Refused
-from genfleet.contract.states import State, is_final
+from genfleet.contract.states import State
 from genfleet.store import steps, waiting
 from genfleet.store.records import Submitted
 from genfleet_service import admission, openapi, prefer, replies, views, waits
 from genfleet_service.access import Caller
 from genfleet_service.context import CallerDep, Service, ServiceDep, caller_of, service_of
-from genfleet_service.lookup import WHOLE, find, look_at
+from genfleet_service.lookup import OFTEN, WHOLE, find, look_at
 from genfleet_service.replies import json_reply
 from genfleet_service.submissions import read_submission, repeat
 
@@ -34,7 +33,6 @@ _NOT_CANCELLED_FROM = {
     State.FAILED: "Task has already failed and cannot be cancelled",
 }
 _TOO_LATE = replies.not_allowed_now(_NOT_CANCELLED_FROM[State.COMPLETED])
-_OFTEN = admission.reading_refusal(Refused(Reason.READS, 60, Left(0, 60)), openapi.USUAL)
 _NOT_OVER = replies.not_allowed_now("Only a failed or cancelled task can be retried; this one is queued")
 
 
@@ -52,13 +50,11 @@ async def submit(request: Request) -> Response:
     wait = prefer.seconds(request.scope["headers"], service.settings.longest_wait_seconds)
     if wait is None:
         return json_reply(told, headers=headers)
-    ended = await prefer.end_of(service, answer.id, 0, wait)
+    ended = await prefer.end_of(service, answer.id, wait)
     return json_reply({**told, **views.status(ended)} if ended else told, headers=headers | prefer.applied(wait))
 
 
-@router.get(
-    "/{task_id}/status", responses=openapi.answers(views.StatusBody, 404, _OFTEN), openapi_extra=openapi.TASK_ID
-)
+@router.get("/{task_id}/status", responses=openapi.answers(views.StatusBody, 404, OFTEN), openapi_extra=openapi.TASK_ID)
 async def status(request: Request) -> Response:
     """State and progress of a task."""
     service, caller = service_of(request), caller_of(request)
@@ -66,10 +62,10 @@ async def status(request: Request) -> Response:
     wait = prefer.seconds(request.scope["headers"], service.settings.longest_wait_seconds)
     if wait is None:
         return json_reply(views.status(task), headers=headers)
-    if not is_final(task.state):
-        ended = await prefer.end_of(service, task.id, task.events, wait)
-        task = ended or await find(service, caller, task.id)
-    return json_reply(views.status(task), headers=headers | prefer.applied(wait))
+    ended = await prefer.end_of(service, task.id, wait)
+    return json_reply(
+        views.status(ended or await find(service, caller, task.id)), headers=headers | prefer.applied(wait)
+    )
 
 
 EXPRESS = (
@@ -78,7 +74,7 @@ EXPRESS = (
 )
 
 
-@router.get("/{task_id}", responses=openapi.answers(waits.FullTask, 404, _OFTEN))
+@router.get("/{task_id}", responses=openapi.answers(waits.FullTask, 404, OFTEN))
 async def read(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
     """Everything that is kept of a task; while it is queued also why it waits, and for how long."""
     look, line = look_at(service, caller, task_id, WHOLE), service.store.run(waiting.wait(task_id))
