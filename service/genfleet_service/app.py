@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import ASGIApp
 
 from genfleet.errors import ConfigurationError, StoreUnavailable
@@ -141,11 +142,20 @@ async def _not_routed(request: Request, error: Exception) -> Response:
                 405,
                 "method_not_allowed",
                 f"{request.url.path} does not take {request.method}; see /docs",
-                headers=error.headers,
+                headers={"Allow": ", ".join(_allowed(request))},
             )
         case status:
             refusal = replies.Refusal(status, "http_error", str(error.detail), headers=error.headers)
     return refusal.reply()
+
+
+def _allowed(request: Request) -> list[str]:
+    """Every method of a path. The framework names those of the first route alone, and a path may have several."""
+    methods = set[str]()
+    for route in request.app.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= getattr(route, "methods", None) or set()
+    return sorted(methods)
 
 
 async def _bad_parameters(_request: Request, error: Exception) -> Response:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, WithJsonSchema, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema, field_validator
 
 from genfleet.contract.limits import Limits
 from genfleet_service.access import Caller, Scope
@@ -31,6 +31,10 @@ def digest(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()
 
 
+_TWICE_IS_ONCE: dict[str, JsonValue] = {"uniqueItems": False}
+"""What is named twice is not refused, so the document does not forbid it."""
+
+
 class KeyTerms(BaseModel):
     """What a key is to be good for: the body of a request for one. A limit that is not given is that of the settings."""
 
@@ -38,8 +42,10 @@ class KeyTerms(BaseModel):
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$", examples=["auto-movie"])]
     """Whose it is."""
-    scopes: Annotated[frozenset[OneScope], Field(min_length=1)] = frozenset({Scope.SUBMIT, Scope.READ})
-    projects: Annotated[frozenset[str], Field(min_length=1)] | None = None
+    scopes: Annotated[frozenset[OneScope], Field(min_length=1, json_schema_extra=_TWICE_IS_ONCE)] = frozenset(
+        {Scope.SUBMIT, Scope.READ}
+    )
+    projects: Annotated[frozenset[str], Field(min_length=1, json_schema_extra=_TWICE_IS_ONCE)] | None = None
     """The only projects that it may use and see."""
     submissions_per_minute: Limit | None = None
     """0: as many as it likes; and so for the others."""

@@ -172,6 +172,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         _leave_out_422(document)
         _speak_to_users(document)
         _show_examples(document)
+        _link_tasks(document)
         app.openapi_schema = document
     return app.openapi_schema
 
@@ -203,6 +204,25 @@ def _show_examples(document: dict[str, Any]) -> None:
             name = content.get("schema", {}).get("$ref", "").rpartition("/")[2]
             if name in EXAMPLES:
                 content.setdefault("example", EXAMPLES[name])
+
+
+_IDS = {"tasks-submit": "/task_id", "tasks-retry": "/new_task_id", "projects-list_tasks": "/tasks/0/task_id"}
+"""Where answers hold the id of a task."""
+
+
+def _link_tasks(document: dict[str, Any]) -> None:
+    """From each answer with the id of a task to each operation on a task: what may be called next, and with what."""
+    by_id = {operation["operationId"]: operation for operation in _operations(document)}
+    on_tasks = [
+        name
+        for name, operation in by_id.items()
+        if any(parameter["name"] == "task_id" for parameter in operation.get("parameters", ()))
+    ]
+    for source, pointer in _IDS.items():
+        by_id[source]["responses"]["200"]["links"] = {
+            target: {"operationId": target, "parameters": {"task_id": f"$response.body#{pointer}"}}
+            for target in on_tasks
+        }
 
 
 def _operations(document: dict[str, Any]) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from genfleet.store.client import SyncStore
 from genfleet_client import (
     AsyncClient,
     Client,
+    Forbidden,
     InvalidRequest,
     NotFound,
     Retries,
@@ -203,16 +204,36 @@ def test_a_lost_answer_makes_no_second_task(client: Client, front: Front, store:
     assert task_ids(store) == [task["task_id"]]
 
 
-def test_a_retry_is_never_sent_twice(client: Client, front: Front, store: SyncStore) -> None:
-    """TS-052: each makes another task, so that a lost answer is told, not asked for again."""
+def test_a_lost_answer_to_a_retry_makes_no_second_one(client: Client, front: Front, store: SyncStore) -> None:
+    """TS-052, NS-005: each retry makes another task, but not twice."""
     task_id = submitted(store, kind="generate_video")
     store.run(steps.cancel(task_id))
     front.tricks = [loses_the_answer]
 
-    with pytest.raises(Unreachable):
-        client.retry(task_id)
+    answer = client.retry(task_id)
 
-    assert len(task_ids(store)) == 2
+    assert set(task_ids(store)) == {task_id, answer["new_task_id"]}
+
+
+def test_what_has_no_name_is_never_sent_twice(client: Client, front: Front) -> None:
+    """NS-012: a key that is made twice would leave one that nobody has seen, so that a lost answer is told."""
+    front.tricks = [loses_the_answer]
+
+    with pytest.raises(Unreachable):
+        client.create_key("auto-movie")
+
+    assert [key["name"] for key in client.api_keys()].count("auto-movie") == 1
+
+
+def test_keys_are_made_used_rotated_and_revoked(client: Client, front: Front) -> None:
+    """NS-012: by whoever may give them out; a key for reading alone is forbidden to submit."""
+    made = client.create_key("board", scopes=["read"])
+    with Client(front.url, made["api_key"]) as board:
+        assert board.queues()
+        with pytest.raises(Forbidden):
+            board.submit("p", "generate_video", {})
+    assert client.rotate_key(made["key_id"], grace_seconds=0)["api_key"] != made["api_key"]
+    assert client.revoke_key(made["key_id"])["status"] == "revoked"
 
 
 def test_a_limit_is_waited_for(client: Client, front: Front) -> None:

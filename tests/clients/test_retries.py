@@ -9,7 +9,7 @@ from genfleet_client import calls
 from genfleet_client.retries import Answer, Lost, Retries
 
 READ = calls.status("t")
-ONCE = calls.retry("t")
+ONCE = calls.create_key("auto-movie")
 SENT = Lost(httpx.ReadTimeout("no answer"))
 NOT_SENT = Lost(httpx.ConnectError("refused"))
 

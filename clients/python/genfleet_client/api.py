@@ -104,7 +104,11 @@ class Client:
     cancel = _Now(calls.cancel)
     retry = _Now(calls.retry)
     logs = _Now(calls.logs)
+    deliveries = _Now(calls.deliveries)
+    resend = _Now(calls.resend)
     project_tasks = _Now(calls.project_tasks)
+    cancel_tasks = _Now(calls.cancel_tasks)
+    retry_tasks = _Now(calls.retry_tasks)
     health = _Now(calls.health)
     metrics = _Now(calls.metrics)
     queue_health = _Now(calls.queue_health)
@@ -112,6 +116,10 @@ class Client:
     pause = _Now(calls.pause)
     resume = _Now(calls.resume)
     workers = _Now(calls.workers)
+    api_keys = _Now(calls.api_keys)
+    create_key = _Now(calls.create_key)
+    rotate_key = _Now(calls.rotate_key)
+    revoke_key = _Now(calls.revoke_key)
 
     def tasks(self, project_id: str, **filters: Any) -> Iterator[ListedTask]:
         """All tasks of a project, newest first, with the filters of `project_tasks`: pages are asked for as needed."""
@@ -203,7 +211,11 @@ class AsyncClient:
     cancel = _Later(calls.cancel)
     retry = _Later(calls.retry)
     logs = _Later(calls.logs)
+    deliveries = _Later(calls.deliveries)
+    resend = _Later(calls.resend)
     project_tasks = _Later(calls.project_tasks)
+    cancel_tasks = _Later(calls.cancel_tasks)
+    retry_tasks = _Later(calls.retry_tasks)
     health = _Later(calls.health)
     metrics = _Later(calls.metrics)
     queue_health = _Later(calls.queue_health)
@@ -211,6 +223,10 @@ class AsyncClient:
     pause = _Later(calls.pause)
     resume = _Later(calls.resume)
     workers = _Later(calls.workers)
+    api_keys = _Later(calls.api_keys)
+    create_key = _Later(calls.create_key)
+    rotate_key = _Later(calls.rotate_key)
+    revoke_key = _Later(calls.revoke_key)
 
     def tasks(self, project_id: str, **filters: Any) -> AsyncIterator[ListedTask]:
         """As `Client.tasks`."""

@@ -14,15 +14,20 @@ from urllib.parse import quote
 
 from genfleet_client.bodies import (
     BatchBody,
+    BulkBody,
     CancelledBody,
+    DeliveryBody,
     FullTask,
     HealthBody,
+    KeyView,
     LogLine,
+    MadeKey,
     Metrics,
     PausedQueue,
     Queue,
     QueueHealthBody,
     RetriedBody,
+    RevokedKey,
     State,
     StatusBody,
     Submission,
@@ -89,16 +94,14 @@ def submit(
 
 def submit_body(body: Submission | Mapping[str, Any], *, idempotency_key: str | None = None) -> Call[SubmittedBody]:
     """Submit a task by its whole documented body."""
-    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-    return Call(method="POST", path="/api/v1/tasks/submit", json=body, headers=headers)
+    return Call(method="POST", path="/api/v1/tasks/submit", json=body, headers=_once(idempotency_key))
 
 
 def submit_batch(
     tasks: Sequence[Submission | Mapping[str, Any]], *, idempotency_key: str | None = None
 ) -> Call[BatchBody]:
     """Submit up to 100 tasks at once, each by its whole documented body; each is accepted or refused by itself."""
-    headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-    return Call(method="POST", path="/api/v1/tasks/batch", json={"tasks": list(tasks)}, headers=headers)
+    return Call(method="POST", path="/api/v1/tasks/batch", json={"tasks": list(tasks)}, headers=_once(idempotency_key))
 
 
 def status(task_id: str) -> Call[StatusBody]:
@@ -116,9 +119,23 @@ def cancel(task_id: str) -> Call[CancelledBody]:
     return Call(method="DELETE", path=_task(task_id))
 
 
-def retry(task_id: str) -> Call[RetriedBody]:
-    """Submit a failed or cancelled task again, under a new id. Each call makes another task: it is never sent twice."""
-    return Call(method="POST", path=f"{_task(task_id)}/retry", repeatable=False)
+def retry(task_id: str, *, idempotency_key: str | None = None) -> Call[RetriedBody]:
+    """Submit a failed or cancelled task again, under a new id. A lost answer makes no second one, as with `submit`."""
+    return Call(method="POST", path=f"{_task(task_id)}/retry", headers=_once(idempotency_key))
+
+
+def deliveries(task_id: str) -> Call[list[DeliveryBody]]:
+    """The webhook of a task, with every attempt; none before the task has ended."""
+    return Call(
+        method="GET",
+        path=f"{_task(task_id)}/deliveries",
+        read=lambda body: cast(list[DeliveryBody], body["deliveries"]),
+    )
+
+
+def resend(task_id: str) -> Call[DeliveryBody]:
+    """Send the webhook of a task again, with the same body."""
+    return Call(method="POST", path=f"{_task(task_id)}/deliveries/resend", repeatable=False)
 
 
 def project_tasks(
@@ -141,7 +158,17 @@ def project_tasks(
         "limit": limit,
     }
     given = {name: value for name, value in asked.items() if value is not None}
-    return Call(method="GET", path=f"/api/v1/projects/{quote(project_id, safe='')}/tasks", params=given)
+    return Call(method="GET", path=_project(project_id), params=given)
+
+
+def cancel_tasks(project_id: str, **filters: Any) -> Call[BulkBody]:
+    """Cancel a project's tasks that fit `status`, `task_type`, `since`, …; `dry_run=True` tells how many there are."""
+    return Call(method="POST", path=f"{_project(project_id)}/cancel", json=filters)
+
+
+def retry_tasks(project_id: str, **filters: Any) -> Call[BulkBody]:
+    """Submit a project's failed or cancelled tasks again; call it with the answer's `cursor` while there is one."""
+    return Call(method="POST", path=f"{_project(project_id)}/retry", json=filters)
 
 
 def health() -> Call[HealthBody]:
@@ -179,6 +206,27 @@ def workers() -> Call[list[Worker]]:
     return Call(method="GET", path="/api/v1/workers", read=lambda body: cast(list[Worker], body["workers"]))
 
 
+def api_keys() -> Call[list[KeyView]]:
+    """Every API key and when it was last used; never a secret. Needs a key with the scope `admin`, as the next three do."""
+    return Call(method="GET", path="/api/v1/keys", read=lambda body: cast(list[KeyView], body["keys"]))
+
+
+def create_key(name: str, **terms: Any) -> Call[MadeKey]:
+    """Make an API key, with `scopes`, `projects` and limits of its own if given. Its secret is shown this once."""
+    return Call(method="POST", path="/api/v1/keys", json={"name": name, **terms}, repeatable=False)
+
+
+def rotate_key(key_id: str, grace_seconds: int | None = None) -> Call[MadeKey]:
+    """Give an API key a new secret, shown this once; the old one stays good for a while."""
+    body = {} if grace_seconds is None else {"grace_seconds": grace_seconds}
+    return Call(method="POST", path=f"/api/v1/keys/{quote(key_id, safe='')}/rotate", json=body, repeatable=False)
+
+
+def revoke_key(key_id: str) -> Call[RevokedKey]:
+    """Take an API key back."""
+    return Call(method="DELETE", path=f"/api/v1/keys/{quote(key_id, safe='')}", repeatable=False)
+
+
 def events(task_id: str, last_event_id: str | None = None) -> Call[None]:
     """The stream of a task's events, from the beginning, or after the one with this id."""
     headers = {"Accept": "text/event-stream"}
@@ -192,8 +240,17 @@ def logs(task_id: str) -> Call[list[LogLine]]:
     return Call(method="GET", path=f"{_task(task_id)}/logs", read=lambda body: cast(list[LogLine], body["logs"]))
 
 
+def _once(idempotency_key: str | None) -> dict[str, str]:
+    """Under which name the service does this once, however often it is sent."""
+    return {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+
+
 def _task(task_id: str) -> str:
     return f"/api/v1/tasks/{quote(task_id, safe='')}"
+
+
+def _project(project_id: str) -> str:
+    return f"/api/v1/projects/{quote(project_id, safe='')}/tasks"
 
 
 def _queue(name: str) -> str:

@@ -1,7 +1,9 @@
 /** The API as TypeScript calls. Answers are the documented bodies; a refusal is an `ApiError`. */
 
 import type {
+  BatchBody,
   CancelledBody,
+  DeliveryBody,
   FullTask,
   HealthBody,
   ListedTask,
@@ -18,6 +20,7 @@ import type {
   StatusBody,
   Submission,
   SubmittedBody,
+  TaskDeliveries,
   TaskList,
   Worker,
   WorkersBody,
@@ -48,6 +51,11 @@ export interface Stoppable {
   signal?: AbortSignal
 }
 
+/** Under which name the service does it once, however often it is sent; made if it is not given. */
+export interface Once extends Stoppable {
+  idempotencyKey?: string
+}
+
 /** Filters of a list; they combine. */
 export interface TaskFilters {
   status?: State
@@ -72,12 +80,13 @@ export class TaskService {
   }
 
   /** Submit a task. A lost answer is asked for again under the same idempotency key, which is made if none is given. */
-  submitTask(task: TaskSubmission, options: Stoppable & { idempotencyKey?: string } = {}): Promise<TaskResponse> {
-    return this.ask("Task submission failed", "POST", "/api/v1/tasks/submit", {
-      body: task,
-      headers: { "Idempotency-Key": options.idempotencyKey ?? crypto.randomUUID() },
-      signal: options.signal,
-    })
+  submitTask(task: TaskSubmission, options: Once = {}): Promise<TaskResponse> {
+    return this.ask("Task submission failed", "POST", "/api/v1/tasks/submit", { body: task, ...once(options) })
+  }
+
+  /** Submit up to 100 tasks at once; each is accepted or refused by itself. */
+  submitBatch(tasks: TaskSubmission[], options: Once = {}): Promise<BatchBody> {
+    return this.ask("Batch submission failed", "POST", "/api/v1/tasks/batch", { body: { tasks }, ...once(options) })
   }
 
   /** State and progress of a task. */
@@ -137,9 +146,21 @@ export class TaskService {
     return this.ask("Task cancellation failed", "DELETE", task(taskId), options)
   }
 
-  /** Submit a failed or cancelled task again, under a new id. Each call makes another task: it is never sent twice. */
-  retryTask(taskId: string, options: Stoppable = {}): Promise<RetriedBody> {
-    return this.ask("Task retry failed", "POST", `${task(taskId)}/retry`, { ...options, repeatable: false })
+  /** Submit a failed or cancelled task again, under a new id. A lost answer makes no second one, as with `submitTask`. */
+  retryTask(taskId: string, options: Once = {}): Promise<RetriedBody> {
+    return this.ask("Task retry failed", "POST", `${task(taskId)}/retry`, once(options))
+  }
+
+  /** The webhook of a task, with every attempt; none before the task has ended. */
+  async getDeliveries(taskId: string, options: Stoppable = {}): Promise<DeliveryBody[]> {
+    const path = `${task(taskId)}/deliveries`
+    return (await this.ask<TaskDeliveries>("Failed to get deliveries", "GET", path, options)).deliveries
+  }
+
+  /** Send the webhook of a task again, with the same body. */
+  resendWebhook(taskId: string, options: Stoppable = {}): Promise<DeliveryBody> {
+    const path = `${task(taskId)}/deliveries/resend`
+    return this.ask("Failed to resend webhook", "POST", path, { ...options, repeatable: false })
   }
 
   /** One page of a project's tasks, newest first. */
@@ -204,6 +225,10 @@ export class TaskService {
   private call(doing: string, method: Call["method"], path: string, more: Partial<Call>): Call {
     return { doing, method, path, repeatable: true, ...more }
   }
+}
+
+function once({ idempotencyKey, signal }: Once): Partial<Call> {
+  return { headers: { "Idempotency-Key": idempotencyKey ?? crypto.randomUUID() }, signal }
 }
 
 function task(taskId: string): string {
