@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from bench import bulk, busy, listeners, lists, lost_worker, queues, reaction, submit
+from bench import admission, bulk, busy, listeners, lists, lost_worker, queues, reaction, submit
 
 ALL = {
     "submit": submit.main,
+    "admission": admission.main,
     "lists": lists.main,
     "bulk": bulk.main,
     "listeners": listeners.main,

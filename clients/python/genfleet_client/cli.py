@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from genfleet_client import bodies, show
+from genfleet_client import bodies, key_commands, show
 from genfleet_client.api import Client
 from genfleet_client.errors import ApiError
 from genfleet_client.retries import Retries
@@ -394,6 +394,9 @@ def _in_turn(client: Client, rows: list[bodies.Queue]) -> None:
         shown = rows
         time.sleep(REFRESH_S)
         rows = client.queues()
+
+
+app.add_typer(key_commands.commands(_client, out), name="keys")
 
 
 def _print_version(wanted: bool) -> None:

@@ -139,6 +139,17 @@ def queues(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     return Group(table, "", notes) if notes.row_count else table
 
 
+def keys(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Every API key, what it is good for, and when it was last used."""
+    table = Table("id", "name", "scopes", "projects", "last used", box=None, header_style="dim", pad_edge=False)
+    table.columns[0].no_wrap = True
+    for row in rows:
+        projects = "all" if row["projects"] is None else ", ".join(row["projects"])
+        used = _moment(row["last_used_at"]) if row["last_used_at"] else "never"
+        table.add_row(row["key_id"], Text(row["name"]), ", ".join(row["scopes"]), Text(projects), used)
+    return table
+
+
 def _paused(pause: Mapping[str, str]) -> Text:
     why = f": {pause['reason']}" if pause["reason"] else ""
     return Text(f"Paused since {_moment(pause['since'])}{why}", style="yellow")
