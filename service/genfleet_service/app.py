@@ -161,5 +161,5 @@ def _allowed(request: Request) -> list[str]:
 async def _bad_parameters(_request: Request, error: Exception) -> Response:
     """Query and path parameters that do not fit: 400 as documented, not the framework's 422 (TS-146)."""
     assert isinstance(error, RequestValidationError)
-    details = {str(fault["loc"][-1]): str(fault["msg"]) for fault in error.errors()}
+    details = {str(fault["loc"][-1]): str(fault["msg"]).removeprefix("Value error, ") for fault in error.errors()}
     return replies.invalid(details, "Invalid query").reply()

@@ -133,6 +133,12 @@ def test_filters_combine_with_and(api: httpx.Client, store: SyncStore, redis_ser
     assert (ids(body), body["pagination"]["total"]) == ([wanted], 1)
 
 
+def test_a_day_is_a_time(api: httpx.Client) -> None:
+    """PR-005: its first moment, in UTC."""
+    task_id = submitted(api)
+    assert (ids(listed(api, since="2026-01-01")), ids(listed(api, since="2999-01-01"))) == ([task_id], [])
+
+
 @pytest.mark.parametrize("written", ["{}Z", "{}", "{}+00:00", "{}.000Z"])
 def test_since_takes_every_usual_way_to_write_a_time(api: httpx.Client, redis_server: Redis, written: str) -> None:
     """PR-005, TS-030: ISO 8601 with or without a zone (then it is UTC) and with or without a fraction."""
@@ -198,6 +204,14 @@ def test_the_number_of_pages(api: httpx.Client, total: int, limit: int, pages: i
             {"since": "yesterday"},
             {"since": "Input should be a valid datetime or date, input is too short"},
             id="a time in words",
+        ),
+        pytest.param(
+            {"since": "1769853600", "until": "-1e9"},
+            {
+                "since": "must be written as 2026-01-31T10:00:00Z or 2026-01-31, not as a number",
+                "until": "must be written as 2026-01-31T10:00:00Z or 2026-01-31, not as a number",
+            },
+            id="times as numbers",
         ),
         pytest.param(
             {"limit": 0, "page": 0},

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BeforeValidator
 
 from genfleet.contract.states import State
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.store import steps
 from genfleet_service import admission, openapi, replies, views
 from genfleet_service.context import CallerDep, ServiceDep
+from genfleet_service.moments import QueryTime
 from genfleet_service.replies import json_reply
 
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
 
 ProjectId = Annotated[str, Path(description="Id of the project: free text, as it was submitted")]
 
-
-def _iso(text: Any) -> Any:
-    """Numbers would pass for seconds since 1970, and nobody who sends one means that."""
-    if isinstance(text, str) and _NUMBER.fullmatch(text):
-        raise ValueError("must be a time such as 2026-01-31T10:00:00Z, not a number")
-    return text
-
-
-_NUMBER = re.compile(r"[-+\d.eE]*")
-Time = Annotated[datetime, BeforeValidator(_iso)]
 Page = Annotated[int, Query(ge=1, le=1_000_000, description="Which page, from 1")]
 Limit = Annotated[int, Query(ge=1, le=100, description="Tasks on a page")]
 FIELDS = tuple(name for name in views.ListedTask.__annotations__ if name != "omitted")
@@ -50,8 +39,8 @@ async def list_tasks(
     task_type: Annotated[
         str | None, Query(description="Only tasks of this type", json_schema_extra={"enum": [*TASK_TYPES, None]})
     ] = None,
-    since: Annotated[Time | None, Query(description="Only tasks created after this time (ISO 8601)")] = None,
-    until: Annotated[Time | None, Query(description="Only tasks created before this time (ISO 8601)")] = None,
+    since: Annotated[QueryTime | None, Query(description="Only tasks created after this time (ISO 8601)")] = None,
+    until: Annotated[QueryTime | None, Query(description="Only tasks created before this time (ISO 8601)")] = None,
     fields: Annotated[str | None, Query(description="Only these fields of each task, separated by commas")] = None,
     page: Page = 1,
     limit: Limit = 20,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import date
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -13,6 +12,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 from genfleet.store.usage import Used, usage
 from genfleet_service import admission, openapi, replies
 from genfleet_service.context import CallerDep, ServiceDep
+from genfleet_service.moments import QueryDay
 from genfleet_service.replies import json_reply
 from genfleet_service.routes.projects import ProjectId
 
@@ -60,8 +60,8 @@ async def project_usage(
     project_id: ProjectId,
     service: ServiceDep,
     caller: CallerDep,
-    first: Annotated[date | None, Query(alias="from", description="First day (UTC), such as 2026-01-31")] = None,
-    last: Annotated[date | None, Query(alias="to", description="Last day; today if left out")] = None,
+    first: Annotated[QueryDay | None, Query(alias="from", description="First day (UTC), such as 2026-01-31")] = None,
+    last: Annotated[QueryDay | None, Query(alias="to", description="Last day; today if left out")] = None,
 ) -> Response:
     """What a project used from one day to another, the last 30 days if left out. Kept for 400 days."""
     admission.check_project(caller, project_id)
