@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain
 from typing import Any, Generic, TypeVar
 
 import orjson
@@ -76,28 +75,28 @@ def submit_within(
 
     With `once`, a request that came before is answered as it was then, and no limit counts it.
     """
-    args: dict[str, Argument] = {
-        "id": task.id,
-        "project": task.project,
-        "type": task.type,
-        "queue": task.queue,
-        "priority": task.priority,
-        "data": task.data,
-        "callback": task.callback_url,
-        "metadata": task.metadata,
-        "retry_of": task.retry_of,
-        "copy_of": task.retry_of if task.copies else "",
-        "key": task.key_id,
-        "run_at": _moment(task.run_at),
-        "deadline": _moment(task.deadline),
-        "per_minute": limits.submissions.per_minute,
-        "saved_ms": limits.submissions.saved_s * 1000,
-        "project_tasks": limits.project_tasks,
-        "queue_length": limits.queue_length,
-        "once": once.name if once else "",
-        "fingerprint": once.fingerprint if once else "",
-    }
-    return Call(script("submit"), tuple(chain.from_iterable(args.items())), _submitted)
+    args = (
+        task.id,
+        task.project,
+        task.type,
+        task.queue,
+        task.priority,
+        task.data,
+        task.callback_url,
+        task.metadata,
+        task.retry_of,
+        task.retry_of if task.copies else "",
+        task.key_id,
+        _moment(task.run_at),
+        _moment(task.deadline),
+        limits.submissions.per_minute,
+        limits.submissions.saved_s * 1000,
+        limits.project_tasks,
+        limits.queue_length,
+        once.name if once else "",
+        once.fingerprint if once else "",
+    )
+    return Call(script("submit"), args, _submitted)
 
 
 def _moment(moment: records.Moment | None) -> str:

@@ -14,13 +14,6 @@ local function instant()
   return now[1] * 1000 + now[2] / 1000
 end
 
--- The arguments of a step that takes many: name and value in turn.
-local function named_arguments()
-  local named = {}
-  for i = 1, #ARGV, 2 do named[ARGV[i]] = ARGV[i + 1] end
-  return named
-end
-
 -- The named fields of a record, as a table; a field that is not there is false.
 local function read(id, ...)
   local names, task = { ... }, { id = id }

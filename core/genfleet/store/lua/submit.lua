@@ -2,15 +2,17 @@
 -- Idempotent by id: a client that lost the reply may send it again.
 -- The stream of the task's events begins with its first move: a stream takes 4 KiB at once, and the record itself says
 -- that and when the task was queued (docs/decisions/0004).
-local task = named_arguments()
-local id, project, kind, queue, priority = task.id, task.project, task.type, task.queue, task.priority
-local now = clock()
+local id, project, kind, queue, priority, data, callback, metadata, retry_of, copy_of, key_id, run_at, deadline,
+  per_minute, saved_ms, project_tasks, queue_length, once_name, fingerprint = unpack(ARGV)
+local exact = instant()
+local now = math.floor(exact)
 -- A moment is given in ms since the epoch, or from now with a `+`; empty, there is none.
 local function moment(text)
   if text == '' then return nil end
   return text:sub(1, 1) == '+' and now + tonumber(text:sub(2)) or tonumber(text)
 end
-local due, deadline = moment(task.run_at), moment(task.deadline)
+local due = moment(run_at)
+deadline = moment(deadline)
 local NOT_LOOKED_AT = { -1, 0, -1 }
 
 -- How long such a task takes, by recent ones (TS-173). -1: too few have ended.
@@ -23,35 +25,35 @@ local known = read(id, 'state', 'created', 'queue')
 if known.state then return { 'accepted', id, tonumber(known.created), position(id, known.queue), known.state, 2, NOT_LOOKED_AT, mean_ms() } end
 
 -- A request that is repeated gets the answer that it got, whatever the limits say now (NS-005).
-local once = task.once ~= '' and key.once(task.key, task.once)
+local once = once_name ~= '' and key.once(key_id, once_name)
 if once then
   local first = redis.call('HMGET', once, 'fingerprint', 'id', 'created', 'position')
-  if first[1] and first[1] ~= task.fingerprint then return { 'refused', 'reused', 0, NOT_LOOKED_AT } end
+  if first[1] and first[1] ~= fingerprint then return { 'refused', 'reused', 0, NOT_LOOKED_AT } end
   if first[1] then return { 'accepted', first[2], tonumber(first[3]), tonumber(first[4]), 'queued', 1, NOT_LOOKED_AT, mean_ms() } end
 end
 
-local rate = rate_now(key.rate('submissions', task.key), tonumber(task.per_minute), tonumber(task.saved_ms), now)
+local rate = rate_now(key.rate('submissions', key_id), tonumber(per_minute), tonumber(saved_ms), now)
 local left, more_in_ms = left_of(rate)
 -- Counted from the indexes, which every move keeps: a counter would leak with the first crash (TS-152).
 local in_progress = redis.call('ZCARD', key.index('queued', '*', project))
   + redis.call('ZCARD', key.index('processing', '*', project))
 local function refused(limit, wait_ms) return { 'refused', limit, wait_ms, { left, more_in_ms, in_progress } } end
 
-if reached(task.queue_length, redis.call('ZCARD', key.waiting(queue))) then return refused('queue', QUEUE_FULL_MS) end
+if reached(queue_length, redis.call('ZCARD', key.waiting(queue))) then return refused('queue', QUEUE_FULL_MS) end
 if left == 0 then return refused('submissions', more_in_ms) end
-if reached(task.project_tasks, in_progress) then return refused('project', room_in_ms(queue, in_progress)) end
+if reached(project_tasks, in_progress) then return refused('project', room_in_ms(queue, in_progress)) end
 if due and due > now + AHEAD_MOST_MS then return refused('run_at', 0) end
 if deadline and (deadline <= math.max(now, due or 0) or deadline > now + AHEAD_MOST_MS) then return refused('deadline', 0) end
-if task.copy_of ~= '' then -- what may be large does not leave Redis for it
-  local copied = read(task.copy_of, 'data', 'callback', 'metadata')
+if copy_of ~= '' then -- what may be large does not leave Redis for it
+  local copied = read(copy_of, 'data', 'callback', 'metadata')
   if not copied.data then return refused('gone', 0) end
-  task.data, task.callback, task.metadata = copied.data, copied.callback, copied.metadata
+  data, callback, metadata = copied.data, copied.callback, copied.metadata
 end
 spend(rate)
 
 redis.call('HSET', key.task(id), 'state', 'queued', 'project', project, 'type', kind, 'queue', queue,
-  'priority', priority, 'data', task.data, 'callback', task.callback, 'metadata', task.metadata,
-  'retry_of', task.retry_of, 'key', task.key,
+  'priority', priority, 'data', data, 'callback', callback, 'metadata', metadata,
+  'retry_of', retry_of, 'key', key_id,
   'created', now, 'updated', now, 'token', 1, 'retries', 0, 'crashes', 0, 'deliveries', 1, 'pushed', now)
 place_in_index(id, project, kind, 'queued', now)
 place_in_index(id, project, kind, '*', now)
@@ -66,14 +68,14 @@ if due and due > now then
   redis.call('HSET', key.task(id), 'due', due)
   redis.call('ZADD', key.scheduled(queue), due, id)
 else
-  redis.call('ZADD', key.waiting(queue), turn(priority, instant()), id)
+  redis.call('ZADD', key.waiting(queue), turn(priority, exact), id)
   redis.call('LPUSH', broker_list(queue, priority), message(id, kind, broker(queue), priority, 1, id .. '.1'))
   redis.call('PUBLISH', key.wake(), queue)
 end
 
 local place = position(id, queue)
 if once then
-  redis.call('HSET', once, 'fingerprint', task.fingerprint, 'id', id, 'created', now, 'position', place)
+  redis.call('HSET', once, 'fingerprint', fingerprint, 'id', id, 'created', now, 'position', place)
   redis.call('PEXPIRE', once, ONCE_KEPT_MS)
 end
 left, more_in_ms = left_of(rate)
