@@ -9,11 +9,14 @@ import pytest
 
 from genfleet.contract.reasons import Reason
 from genfleet.scaling.decide import Memory, Want, bounded, decide, wanted, window
-from genfleet.scaling.observation import Observation
+from genfleet.scaling.observation import Observation, Phase, WorkerView
 from genfleet.scaling.policy import Policy, TasksPerWorker, WaitTarget
 from genfleet.scaling.schedule import Window
 from tests.core.fleets import NOW, POLICY, SEEN, workers
 
+OLD = WorkerView("old", Phase.READY, outdated=True)
+"""A worker of an earlier revision."""
+OLD_AT_WORK = replace(OLD, id="old at work", running=1)
 ALWAYS_TWO = (Window("* * * * *", 3600, 2),)
 
 
@@ -107,6 +110,36 @@ CASES = [
         workers=workers(busy=3),
     ),
     case("tasks that end on leaving workers need no other", 0, Reason.STEADY, running=2, workers=workers(leaving=2)),
+    case(
+        "an outdated worker leaves with its task, and is not missed",
+        0,
+        Reason.STEADY,
+        running=1,
+        workers=(OLD_AT_WORK,),
+    ),
+    case(
+        "but while work waits it is at work like any other",
+        1,
+        Reason.STEADY,
+        running=1,
+        waiting=1,
+        workers=(OLD_AT_WORK,),
+    ),
+    case(
+        "the minimum is kept beside an outdated worker at work",
+        1,
+        Reason.AT_MINIMUM,
+        rules={"min_replicas": 1},
+        running=1,
+        workers=(OLD_AT_WORK,),
+    ),
+    case(
+        "an idle outdated worker is kept by the cooldown",
+        1,
+        Reason.COOLING_DOWN,
+        memory=wanted_until(30, 1),
+        workers=(OLD,),
+    ),
     case("a silent broker changes nothing", 3, Reason.DEMAND_UNKNOWN, waiting=None, workers=workers(idle=3)),
     case(
         "a silent broker does not lift the maximum",
@@ -151,6 +184,26 @@ def test_the_decision(policy: Policy, seen: Observation, memory: Memory, replica
     """Each case ends in the number and in the reason that its story tells."""
     decision = decide(policy, seen, memory)
     assert (decision.replicas, decision.reason) == (replicas, reason), decision.explanation
+
+
+def test_what_the_cooldown_keeps_is_not_needed() -> None:
+    """Of three that stay the work asks for one: only for that one may another start."""
+    decision = decide(POLICY, replace(SEEN, waiting=1, workers=workers(idle=3)), wanted_until(30, 3))
+    assert (decision.replicas, decision.needed, decision.reason) == (3, 1, Reason.COOLING_DOWN)
+
+
+@pytest.mark.parametrize(
+    ("at_work", "leaving", "says"),
+    [
+        (0, 0, "The queue is paused: no worker holds a task."),
+        (1, 0, "The queue is paused: 1 worker at work, to finish and leave."),
+        (1, 1, "The queue is paused: 2 workers at work, to finish and leave."),
+    ],
+)
+def test_the_explanation_of_a_pause(at_work: int, leaving: int, says: str) -> None:
+    """Who holds a task is told of, also when it was told to leave already."""
+    seen = replace(SEEN, paused=True, running=at_work + leaving, workers=workers(idle=1, busy=at_work, leaving=leaving))
+    assert decide(POLICY, seen).explanation == says
 
 
 def test_the_stories_are_complete() -> None:

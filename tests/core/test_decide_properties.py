@@ -83,6 +83,18 @@ def test_never_fewer_than_are_at_work(policy: Policy, seen: Observation, memory:
 
 
 @patient
+@given(policies(), observations, memories, st.booleans(), st.integers(0, 12))
+def test_only_the_cooldown_keeps_more_than_are_needed(
+    policy: Policy, seen: Observation, memory: Memory, paused: bool, outdated: int
+) -> None:
+    """And never more than are there, some of them of an earlier revision."""
+    views = tuple(replace(worker, outdated=at < outdated) for at, worker in enumerate(seen.workers))
+    seen = replace(seen, workers=views)
+    decision = decide(replace(policy, paused=paused), seen, memory)
+    assert decision.needed <= decision.replicas <= max(decision.needed, seen.replicas)
+
+
+@patient
 @given(policies(), observations, memories, st.integers(1, 40))
 def test_more_demand_never_wants_fewer(policy: Policy, seen: Observation, memory: Memory, more: int) -> None:
     """Another task never makes the fleet smaller."""

@@ -37,7 +37,9 @@ def seen(*workers: WorkerView) -> Observation:
 
 def decided(replicas: int, demand: int | None = 0) -> Decision:
     """A decision for so many workers."""
-    return Decision(replicas=replicas, reason=Reason.STEADY, explanation="Told.", demand=demand, memory=())
+    return Decision(
+        replicas=replicas, needed=replicas, reason=Reason.STEADY, explanation="Told.", demand=demand, memory=()
+    )
 
 
 @pytest.mark.parametrize(

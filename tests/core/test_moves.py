@@ -48,9 +48,12 @@ def seen(*workers: WorkerView, waiting: int | None = 0) -> Observation:
     return replace(SEEN, workers=workers, waiting=waiting, running=sum(worker.running for worker in workers))
 
 
-def decided(replicas: int, demand: int | None = 0, reason: Reason = Reason.STEADY) -> Decision:
-    """A decision for so many workers."""
-    return Decision(replicas=replicas, reason=reason, explanation="Told.", demand=demand, memory=())
+def decided(
+    replicas: int, demand: int | None = 0, reason: Reason = Reason.STEADY, *, needed: int | None = None
+) -> Decision:
+    """A decision for so many workers. `needed`: how many of them are not only kept by the cooldown; or all."""
+    told = replicas if needed is None else needed
+    return Decision(replicas=replicas, needed=told, reason=reason, explanation="Told.", demand=demand, memory=())
 
 
 def made(
@@ -85,11 +88,37 @@ def made(
         ),
         pytest.param(2, [old("a", 1), old("b", 1)], [POOL], {"spot": 2}, id="a new one for each old one"),
         pytest.param(9, [old("a", 1), old("b", 1)], [POOL], {"spot": 8}, id="but all together fit the maximum"),
+        pytest.param(1, [old("a", phase=Phase.STARTING)], [POOL], {"spot": 1}, id="for one that never came up as well"),
     ],
 )
 def test_who_starts(replicas: int, workers: list[WorkerView], pools: list[PoolView], start: dict[str, int]) -> None:
     """Missing workers start in the first pools that take them."""
     assert made(replicas, *workers, pools=pools).start == start
+
+
+@pytest.mark.parametrize(
+    ("needed", "workers", "start", "drain"),
+    [
+        pytest.param(0, [old("a")], {}, (), id="an idle worker is kept as it is"),
+        pytest.param(0, [old("a", 1)], {}, ("a",), id="one at work leaves with its task"),
+        pytest.param(1, [old("a"), old("b")], {"spot": 1}, (), id="the work gets its new worker"),
+        pytest.param(1, [old("a"), ready("n")], {}, (), id="and no more of them"),
+        pytest.param(1, [old("a"), old("b"), ready("n")], {}, ("b",), id="new ones take the place of old ones"),
+        pytest.param(0, [old("a"), old("b"), leaving("x")], {}, (), id="nor does one make place for another"),
+    ],
+)
+def test_the_cooldown_starts_nobody(
+    needed: int, workers: list[WorkerView], start: dict[str, int], drain: tuple[str, ...]
+) -> None:
+    """It keeps two of those that are there, of whatever revision; a third has no place."""
+    told = moves(decided(2, needed=needed), seen(*workers), [POOL], 3)
+    assert (told.start, told.drain) == (start, drain)
+
+
+def test_who_is_stuck_gets_no_other_while_it_cools_down() -> None:
+    """What only the cooldown keeps is not passed on to the next pool: it leaves."""
+    told = moves(decided(1, needed=0), seen(starting("a")), [replace(POOL, stuck=("a",)), REST], 3)
+    assert (told.start, told.drain) == ({}, ("a",))
 
 
 def test_a_paused_queue_starts_nobody() -> None:
@@ -146,6 +175,8 @@ def test_who_is_stuck_stays_while_demand_is_unknown() -> None:
         pytest.param(2, [ready("n")], 1, 5, (), id="nobody who is not outdated"),
         pytest.param(1, [old("a")], 1, 5, (), id="not before a new one is ready"),
         pytest.param(1, [old("a"), starting("n")], 1, 5, (), id="nor while it starts"),
+        pytest.param(1, [old("a", phase=Phase.STARTING)], 1, 5, ("a",), id="who never came up, at once"),
+        pytest.param(1, [old("a", 1, Phase.STARTING)], 1, 5, (), id="unless it holds a task all the same"),
         pytest.param(1, [old("a"), ready("n")], 1, 5, ("a",), id="when it is ready"),
         pytest.param(2, [old("a"), old("b"), ready("n")], 1, 5, ("b",), id="one for one"),
         pytest.param(2, [old("a"), old("b", 1), ready("n")], 1, 5, ("a",), id="the idle one first"),

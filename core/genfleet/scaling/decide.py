@@ -34,6 +34,8 @@ class Decision:
 
     replicas: int
     """Workers that are to be there, those that drain not counted."""
+    needed: int
+    """So many of them are asked for by the work or by a bound. The others the cooldown keeps: nobody starts for them."""
     reason: Reason
     explanation: str
     """The reason with its numbers, one sentence for people."""
@@ -84,6 +86,7 @@ def decide(policy: Policy, seen: Observation, memory: Memory = ()) -> Decision:
     reason = _reason(sums)
     return Decision(
         replicas=sums.replicas,
+        needed=sums.wanted,
         reason=reason,
         explanation=explain(policy, seen, sums, reason),
         demand=seen.demand,
@@ -121,6 +124,7 @@ def _hold(policy: Policy, seen: Observation, memory: Memory) -> Decision:
     bounds = "" if replicas == seen.replicas else f", which the bounds make {replicas}"
     return Decision(
         replicas=replicas,
+        needed=replicas,
         reason=Reason.DEMAND_UNKNOWN,
         explanation=f"How much work there is could not be seen: {_count(seen.replicas, 'worker')} as before{bounds}.",
         demand=None,
@@ -131,10 +135,13 @@ def _hold(policy: Policy, seen: Observation, memory: Memory) -> Decision:
 def _pause(policy: Policy, seen: Observation) -> Decision:
     """The memory is dropped: what was wanted before a pause says nothing about the time after it."""
     replicas = bounded(seen.busy, 0, policy.max_replicas)
+    at_work = sum(worker.running > 0 for worker in seen.workers)
+    work = "no worker holds a task" if not at_work else f"{_count(at_work, 'worker')} at work, to finish and leave"
     return Decision(
         replicas=replicas,
+        needed=replicas,
         reason=Reason.PAUSED,
-        explanation=f"The queue is paused: the workers that hold a task, {seen.busy} of {seen.replicas}, finish it.",
+        explanation=f"The queue is paused: {work}.",
         demand=seen.demand,
         memory=(),
     )

@@ -30,17 +30,18 @@ def victims(decision: Decision, seen: Observation) -> tuple[str, ...]:
 def retired(decision: Decision, seen: Observation, *, room: int) -> tuple[str, ...]:
     """The ids of outdated workers to drain. `room` is for how many more workers there is place.
 
-    While nothing waits, whoever is at work takes nothing more, and nobody misses it. Otherwise an outdated worker leaves
-    when a new one is ready in its place; where there is no place for a new one, one after the other makes it.
+    At once: who never came up, and holds nothing; and who is at work while nothing waits, as nobody misses it. Otherwise
+    an outdated worker leaves when a new one is ready in its place; where there is no place for a new one, one after the
+    other makes it. Whom only the cooldown keeps, nobody replaces.
     """
     outdated = [worker for worker in reversed(seen.staying) if worker.outdated]
     if decision.demand is None or not outdated:
         return ()
-    leaving = [worker for worker in outdated if worker.running] if not (seen.waiting or seen.due) else []
+    leaving = [worker for worker in outdated if worker in seen.finishing or not (worker.running or _ready(worker))]
     rest = sorted((worker for worker in outdated if worker not in leaving), key=lambda one: (one.running, _ready(one)))
     current = [worker for worker in seen.staying if not worker.outdated]
     surplus = sum(worker.phase is Phase.READY for worker in current) + len(rest) - decision.replicas
-    if room <= 0 and len(current) < decision.replicas and not _on_the_move(seen):
+    if room <= 0 and len(current) < decision.needed and not _on_the_move(seen):
         surplus = max(surplus, 1)
     return _ids([*leaving, *rest[: max(0, surplus)]])
 

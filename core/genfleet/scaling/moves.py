@@ -43,7 +43,8 @@ class Moves:
 def moves(decision: Decision, seen: Observation, pools: Sequence[PoolView], maximum: int) -> Moves:
     """The moves towards the decided size. Total workers, those that drain included, never exceed `maximum`.
 
-    So a new revision, and work that came while others drain, get their workers as far as there is place.
+    So a new revision, and work that came while others drain, get their workers as far as there is place. Nobody starts
+    only to cool down: the cooldown keeps who is there, of whatever revision.
     """
     recall = keep(decision, seen)
     held = {pool.name: sum(worker.pool == pool.name for worker in seen.workers) for pool in pools}
@@ -52,7 +53,7 @@ def moves(decision: Decision, seen: Observation, pools: Sequence[PoolView], maxi
     room = maximum - len(seen.workers) + len(passed_on)
     if decision.demand is None:  # blind: nobody is replaced
         current = max(current, seen.replicas)
-    missing = 0 if decision.reason is Reason.PAUSED else decision.replicas - current
+    missing = 0 if decision.reason is Reason.PAUSED else decision.needed - current
     leaving = (*passed_on, *victims(decision, seen), *retired(decision, seen, room=room))
     return Moves(
         start=_places(min(missing, room), pools, held, avoid_stuck=bool(passed_on)),

@@ -69,10 +69,17 @@ class Observation:
         return None if self.waiting is None else self.waiting + self.running + self.due
 
     @property
+    def finishing(self) -> tuple[WorkerView, ...]:
+        """The outdated workers that hold a task while nothing waits: each leaves with its task, and nobody misses it."""
+        if self.waiting is None or self.waiting or self.due:
+            return ()
+        return tuple(worker for worker in self.staying if worker.outdated and worker.running)
+
+    @property
     def leaving_with(self) -> int:
-        """Tasks that draining workers hold. They end there, and need no other worker."""
-        held = sum(worker.running for worker in self.workers if worker.phase is Phase.DRAINING)
-        return min(held, self.running)
+        """Tasks of workers that drain or are finishing. They end there, and need no other worker."""
+        leaving = [worker for worker in self.workers if worker.phase is Phase.DRAINING]
+        return min(sum(worker.running for worker in (*leaving, *self.finishing)), self.running)
 
     @property
     def staying(self) -> tuple[WorkerView, ...]:
@@ -81,14 +88,14 @@ class Observation:
 
     @property
     def replicas(self) -> int:
-        """How many workers there are, those that start included, those that drain not.
+        """How many workers there are, those that start included, those that drain or are finishing not.
 
         While one revision replaces another, both are there for a while; the larger part counts.
         """
         outdated = sum(worker.outdated for worker in self.staying)
-        return max(outdated, len(self.staying) - outdated)
+        return max(outdated - len(self.finishing), len(self.staying) - outdated)
 
     @property
     def busy(self) -> int:
         """How many of `replicas` hold a task."""
-        return sum(worker.running > 0 for worker in self.staying)
+        return sum(worker.running > 0 for worker in self.staying) - len(self.finishing)
