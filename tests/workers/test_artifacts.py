@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from genfleet.errors import ConfigurationError, TransientError
 from genfleet.store.records import Lease
-from genfleet_workers.artifacts import Artifacts
+from genfleet_workers.artifacts import Artifacts, prove_writable
 from genfleet_workers.engines.base import Product
 
 
@@ -44,3 +45,25 @@ def test_a_file_may_come_with_values(artifacts: Artifacts, tmp_path: Path) -> No
     assert len(result["payload_media_id"]) == 24
     assert result["operations"] == ["trim"]
     assert result["metadata"] == {"duration": 1.0, "file_size": 5}
+
+
+def test_a_folder_that_does_not_take_a_file_is_worth_another_attempt(artifacts: Artifacts, tmp_path: Path) -> None:
+    """TS-111: the work was good; what is told is why it could not be stored, and nothing of where."""
+    made = tmp_path / "made.wav"
+    made.write_bytes(b"12345")
+    artifacts.folder.write_text("a file in the place of the folder")
+
+    with pytest.raises(TransientError, match=r"^The finished file could not be stored: (Not a directory|File exists)$"):
+        artifacts.publish(LEASE, Product(made))
+
+
+def test_a_media_folder_is_proved_before_any_work(tmp_path: Path) -> None:
+    """It is made if it can be, and nothing is left in it; else the sentence names the variable, the user and the remedy."""
+    prove_writable(tmp_path / "new" / "media")
+    assert list((tmp_path / "new" / "media").iterdir()) == []
+
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        ConfigurationError, match=r"GENFLEET_MEDIA_DIR: .*/file cannot be written by user \d+ \(.*fsGroup"
+    ):
+        prove_writable(tmp_path / "file")

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from genfleet.contract.states import State
 from genfleet.store.client import SyncStore
 from tests.support.servers import Site
 from tests.support.tasks import record, submitted
+from tests.support.waiting import wait_for
 
 
 def test_a_task_that_comes_with_sigterm_is_not_kept(site: Site, store: SyncStore) -> None:
@@ -18,3 +21,28 @@ def test_a_task_that_comes_with_sigterm_is_not_kept(site: Site, store: SyncStore
         leaving.wait(20)
 
     assert record(store, task_id).state in {State.QUEUED, State.COMPLETED}
+
+
+@pytest.mark.parametrize("seconds", [0.8, 60], ids=["its task is done", "its task is not"])
+def test_a_worker_that_leaves_gives_up_on_a_redis_that_is_gone(site: Site, store: SyncStore, seconds: float) -> None:
+    """NS-009: the grace is for work, not for a Redis that will not come back; here after one second rather than 60."""
+    with site.worker(GENFLEET_GIVE_UP_SECONDS="1") as leaving:
+        task_id = submitted(store, seconds=seconds)
+        wait_for("it runs", lambda: record(store, task_id).state is State.PROCESSING)
+        site.redis.stop()
+        leaving.send_signal(signal.SIGTERM)
+        assert leaving.wait(20) == 0
+    site.redis.start()
+    assert record(store, task_id).state is State.PROCESSING, "its lease runs out, and then it goes back to its queue"
+
+
+def test_a_worker_that_stays_waits_for_redis(site: Site, store: SyncStore) -> None:
+    """NS-010: nobody told it to leave, so its work is settled when Redis is back, however long that takes."""
+    with site.worker(GENFLEET_GIVE_UP_SECONDS="0"):
+        task_id = submitted(store, seconds=1)
+        wait_for("it runs", lambda: record(store, task_id).state is State.PROCESSING)
+        site.redis.stop()
+        log = site.folder / "worker.log"
+        wait_for("it waits with its outcome", lambda: "settlement_waits" in log.read_text())
+        site.redis.start()
+        wait_for("it is completed", lambda: record(store, task_id).state is State.COMPLETED)

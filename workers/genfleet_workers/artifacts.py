@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from genfleet.errors import ConfigurationError, TransientError
 from genfleet.store.records import Lease
 from genfleet_workers.engines.base import Product
 
@@ -23,13 +26,19 @@ class Artifacts:
     url: str
 
     def publish(self, lease: Lease, product: Product) -> tuple[dict[str, Any], Path | None]:
-        """The `result` of a product, and where its file is, if it has one: that is moved into place."""
+        """The `result` of a product, and where its file is, if it has one: that is moved into place.
+
+        Raises TransientError if the folder does not take it: the work was good, and the folder may be mended.
+        """
         result = {**product.values, "metadata": dict(product.metadata)}
         if product.file is None:
             return result, None
         result["metadata"]["file_size"] = product.file.stat().st_size
         place = _place(lease, product.file.suffix)
-        self._move(product.file, self.folder / place)
+        try:
+            self._move(product.file, self.folder / place)
+        except OSError as error:
+            raise TransientError(f"The finished file could not be stored: {error.strerror or error}") from error
         pointer = {
             "media_url": f"{self.url.rstrip('/')}/{place.as_posix()}",
             "payload_media_id": hashlib.sha256(place.name.encode()).hexdigest()[:24],
@@ -46,6 +55,19 @@ class Artifacts:
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def prove_writable(folder: Path) -> None:
+    """Before any work is done for it. Raises ConfigurationError if files cannot be put there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".trial-"):
+            pass
+    except OSError as error:
+        raise ConfigurationError(
+            f"GENFLEET_MEDIA_DIR: {folder} cannot be written by user {os.getuid()} ({error.strerror}): change its owner "
+            "or its mode, or in a pod set securityContext.fsGroup"
+        ) from error
 
 
 def _place(lease: Lease, suffix: str) -> Path:

@@ -56,6 +56,8 @@ class Beat(threading.Thread):
         self._quiet = False
         """Whether the main loop has stopped taking messages, and not only been asked to."""
         self._stop_by: float | None = None
+        self._heard = time.monotonic()
+        """When Redis answered last."""
 
     def soon(self) -> None:
         """Beat now rather than at the end of the period."""
@@ -113,7 +115,7 @@ class Beat(threading.Thread):
         answer = self._store.run(
             steps.renew(self._settings.worker_id, self._settings.queue, self._about(len(leases)), leases)
         )
-        now = time.monotonic()
+        self._heard = now = time.monotonic()
         for held, verdict in zip(leases, answer.verdicts, strict=True):
             if verdict == "stop":
                 self.holdings.stop(held, now)
@@ -124,10 +126,12 @@ class Beat(threading.Thread):
             self._hand_back(leases)
 
     def _leave_in_time(self) -> None:
-        """Without Redis nothing can be handed back. Past the grace it is left to the leases, and we go all the same."""
-        if self._stop_by is not None and time.monotonic() >= self._stop_by:
-            for held in self.holdings.leases():
-                self.holdings.kill(held)
+        """Without Redis nothing can be settled or handed back. It is left to the leases, which ran out, and we go."""
+        now = time.monotonic()
+        if self._stop_by is None or now < min(self._stop_by, self._heard + self._settings.give_up_seconds):
+            return
+        for held in self.holdings.leases():
+            self.holdings.kill(held)
 
     def _follow(self, *, drain: bool) -> None:
         """Take messages or not, as the fleet controller wants."""

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from genfleet import logs
 from genfleet.errors import ConfigurationError
 from genfleet_workers.app import run_worker
+from genfleet_workers.artifacts import prove_writable
 from genfleet_workers.settings import WorkerSettings
 
 
@@ -17,6 +18,7 @@ def main() -> int:
     """Parse the command line, read the settings, and work until told to stop."""
     try:
         settings = _settings()
+        prove_writable(settings.media_dir)
     except ConfigurationError as error:
         sys.stderr.write(f"genfleet-worker: {error}\n")
         return 2

@@ -54,6 +54,8 @@ class WorkerSettings(ProgramSettings):
     """Folder for unfinished files."""
     drain_seconds: float | None = Field(default=None, ge=0)
     """How long running tasks may go on after SIGTERM before they are handed back. Default: as long as any may take."""
+    give_up_seconds: float = Field(default=60, ge=0)
+    """How long a worker that is to leave waits for a Redis that does not answer. Its leases have long run out by then."""
     stop_grace_seconds: float = Field(default=30, ge=0)
     """Between the SIGTERM and the SIGKILL of a task that was cancelled (TS-046)."""
     remote_control: bool = False
