@@ -16,11 +16,12 @@ from genfleet.errors import GenfleetError, StoreUnavailable
 from genfleet.store import steps
 from genfleet.store.client import AsyncStore
 from genfleet_operator import metrics, names
-from genfleet_operator.blueprint import Manifest
-from genfleet_operator.fleet import Fleet
+from genfleet_operator.blueprint import Blueprint, Manifest
+from genfleet_operator.fleet import Fleet, Refused
 from genfleet_operator.kube import Cluster, ClusterRefused, ClusterUnavailable
 from genfleet_operator.orders import Orders
 from genfleet_operator.report import Fault, Trouble
+from genfleet_operator.templates import TemplateRefused, explained
 from genfleet_operator.world import World, deployment
 
 log = structlog.get_logger(__name__)
@@ -84,25 +85,26 @@ class Applier:
         # Costs are not taken note of from the answers: our watch shows them when the ReplicaSet's may, too.
         costs = (self._cluster.set_cost(namespace, pod, cost) for pod, cost in wanted.costs.items())
         await asyncio.gather(*(self._attempt(refusals, call) for call in costs))
+        await self._introduce(fleet, wanted)
         rising = await self._apply_deployments(fleet, wanted, drifted, refusals)
         if rising and woken is not None:
             metrics.REACTION.observe(time.monotonic() - woken)
         for name, replicas in wanted.lower.items():
             fleet.lowered[name] = time.monotonic()
-            await self._attempt(refusals, self._lower(namespace, name, replicas))
+            await self._attempt(refusals, self._scale(namespace, name, replicas))
         for name in wanted.remove:
             await self._attempt(refusals, self._cluster.remove(namespace, name))
         if refusals:
             raise refusals[0]
 
-    async def _lower(self, namespace: str, name: str, replicas: int) -> None:
+    async def _scale(self, namespace: str, name: str, replicas: int) -> None:
         self._world.take_deployment(None, await self._cluster.scale(namespace, name, replicas))
 
     def _failed(self, fleet: Fleet, error: GenfleetError) -> None:
         """Told, unless the next look tells it better, or it is nobody's fault: a namespace on its way out (facts K18)."""
         refused = isinstance(error, ClusterRefused)
         if not isinstance(error, StoreUnavailable) and not (isinstance(error, ClusterRefused) and error.gone):
-            fleet.write_trouble = Trouble(Fault.APPLY_FAILED, str(error))
+            fleet.write_trouble = _trouble(error)
         self._put_off(fleet, str(error), LONGEST_PAUSE_S if refused else LONGEST_OUTAGE_PAUSE_S)
 
     @staticmethod
@@ -124,33 +126,58 @@ class Applier:
             fleet.told = (fleet.told | set(wanted.drain)) - set(wanted.recall)
             metrics.DRAINS.labels(*fleet.key).inc(len(wanted.drain))
 
+    async def _introduce(self, fleet: Fleet, wanted: Orders) -> None:
+        """Make the Deployments of new revisions. One that is refused is tried less and less often, and holds up nothing."""
+        for plan in fleet.blueprints:
+            name = plan.deployment
+            if name not in wanted.introduce:
+                continue
+            try:
+                await self._apply_plan(fleet, plan, 0)
+            except ClusterRefused as error:
+                tries = fleet.refused[name].tries + 1 if name in fleet.refused else 1
+                again_at = time.monotonic() + min(2.0 ** min(tries - 1, 10), LONGEST_PAUSE_S)
+                trouble = Trouble() if error.gone else _trouble(error)
+                fleet.refused[name] = Refused(trouble, tries, again_at)
+                log.warning("revision_refused", queue="/".join(fleet.key), deployment=name, reason=str(error))
+            else:
+                fleet.refused.pop(name, None)
+
     async def _apply_deployments(
         self, fleet: Fleet, wanted: Orders, drifted: Sequence[str], refusals: list[ClusterRefused]
     ) -> bool:
-        """Create or change the present Deployments. Whether any got more replicas."""
+        """Create or change the Deployments in force. Whether any got more replicas."""
         there = self._world.deployments.get(fleet.key, {})
+        plans = {plan.deployment: plan for plan in fleet.blueprints}
         rising = False
-        for plan in fleet.blueprints:
-            name = plan.deployment
-            if name not in wanted.apply and name not in drifted:
-                continue
+        for name in dict.fromkeys((*wanted.apply, *drifted)):
             before = there[name].replicas if name in there else 0
             replicas = wanted.apply.get(name, before)
             if replicas < before:
                 fleet.lowered[name] = time.monotonic()
             try:
-                made = await self._apply_one(fleet, plan.with_replicas(replicas))
+                if name in plans:
+                    await self._apply_plan(fleet, plans[name], replicas)
+                else:  # an earlier revision, in force until a new one is taken: we know its number only
+                    await self._scale(fleet.key[0], name, replicas)
             except ClusterRefused as error:
                 refusals.append(error)
                 continue
-            if made is None:
-                continue
-            self._world.take_deployment(None, made)
-            known = deployment(made)
-            assert known
-            fleet.applied[name] = known.generation
-            rising = rising or known.replicas > before
+            rising = rising or (name in there and there[name].replicas > before)
         return rising
+
+    async def _apply_plan(self, fleet: Fleet, plan: Blueprint, replicas: int) -> None:
+        """Create or change the Deployment of a blueprint. Raises ClusterRefused, in words for who wrote its template."""
+        try:
+            made = await self._apply_one(fleet, plan.with_replicas(replicas))
+        except ClusterRefused as error:
+            raise explained(error, plan.layers) from error
+        if made is None:
+            return
+        self._world.take_deployment(None, made)
+        known = deployment(made)
+        assert known
+        fleet.applied[plan.deployment] = known.generation
 
     async def _apply_one(self, fleet: Fleet, manifest: Manifest) -> Manifest | None:
         """Apply; a person's change is taken back, another controller's number of replicas is left alone. None: left."""
@@ -194,6 +221,11 @@ class Applier:
         except ClusterRefused as error:
             if error.status != NOT_FOUND:
                 refusals.append(error)
+
+
+def _trouble(error: GenfleetError) -> Trouble:
+    fault = Fault.INVALID_TEMPLATE if isinstance(error, TemplateRefused) else Fault.APPLY_FAILED
+    return Trouble(fault, str(error))
 
 
 def _another_scaler(causes: Sequence[str]) -> str:

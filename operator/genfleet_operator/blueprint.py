@@ -19,7 +19,7 @@ from genfleet.contract.queue import GenerationQueue
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.errors import ConfigurationError
 from genfleet_operator import names
-from genfleet_operator.guard import reaches
+from genfleet_operator.guard import complaint, reaches
 from genfleet_operator.merge import laid, merged
 
 Manifest = dict[str, Any]
@@ -41,18 +41,28 @@ class Installation:
     image: str
     template: Manifest = field(default_factory=dict)
     trust_templates: bool = False
+    any_queue: bool = False
+    """Whether workers are started for a queue that no task type of this version is routed to: theirs may know more."""
 
 
 @dataclass(frozen=True, slots=True)
-class Blueprint:
-    """The present revision of a pool."""
+class Revision:
+    """One of the revisions of a pool."""
 
     pool: str
     revision: str
     deployment: str
     """Name of the Deployment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint(Revision):
+    """The revision of a pool that its resource asks for."""
+
     manifest: Manifest
     """The Deployment, without a number of replicas."""
+    layers: Mapping[str, Manifest] = field(default_factory=dict)
+    """What of its pod template people wrote, by the name of the place, the most special last."""
 
     def with_replicas(self, replicas: int) -> Manifest:
         """The Deployment for so many workers."""
@@ -88,7 +98,11 @@ def blueprint(queue: GenerationQueue, uid: str, pool: Pool, installation: Instal
             "template": template,
         },
     }
-    return Blueprint(pool.name, revision, name, manifest)
+    layers = {
+        "workers.podTemplate (the installation's template)": installation.template,
+        f"pool {pool.name!r}: template": pool.template,
+    }
+    return Blueprint(pool.name, revision, name, manifest, layers)
 
 
 def selector(queue: GenerationQueue) -> str:
@@ -103,8 +117,8 @@ def pod_template(queue: GenerationQueue, pool: Pool, installation: Installation)
     faults = set() if installation.trust_templates else reaches(template) - reaches(ours)
     if faults:
         raise ConfigurationError(
-            f"pool {pool.name!r}: template may not set {', '.join(sorted(faults))}: remove it, keep to the restricted "
-            "standard, or let the operator trust templates (GENFLEET_TRUST_TEMPLATES)"
+            f"pool {pool.name!r}: template {complaint(faults)}; or let the operator trust templates (the chart's "
+            "operator.trustTemplates, GENFLEET_TRUST_TEMPLATES)"
         )
     _worker(template, pool)
     # By these the operator knows its workers again: no template changes them.
@@ -155,6 +169,8 @@ def _ground(queue: GenerationQueue, image: str) -> Manifest:
                     "name": names.CONTAINER,
                     "image": image,
                     "command": ["genfleet-worker"],
+                    # What it says when it ends is in its pod's status then, and from there in its queue's.
+                    "terminationMessagePolicy": "FallbackToLogsOnError",
                     "env": _environment(queue),
                     "startupProbe": _probe("--startup", period=2, failures=450),  # images and models may be large
                     "livenessProbe": _probe("60", period=20, failures=3),  # seconds that the main loop may stand still

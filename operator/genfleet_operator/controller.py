@@ -27,12 +27,13 @@ from genfleet.store.client import AsyncStore
 from genfleet.store.records import QueueSeen
 from genfleet_operator import metrics, names, report
 from genfleet_operator.applier import Applier
-from genfleet_operator.blueprint import Installation
+from genfleet_operator.blueprint import Installation, Revision
 from genfleet_operator.fleet import REOPEN_S, Fleet
 from genfleet_operator.kube import DEPLOYMENTS, PODS, QUEUES, REPLICA_SETS, Cluster, ClusterRefused, ClusterUnavailable
 from genfleet_operator.orders import orders
 from genfleet_operator.report import Fault, Trouble
 from genfleet_operator.reporter import Reporter
+from genfleet_operator.revisions import in_force, to_introduce
 from genfleet_operator.sight import Sight, sight
 from genfleet_operator.world import Deployment, Key, World
 
@@ -287,10 +288,12 @@ class Controller:
         pods = self._world.pods.get(fleet.key, {})
         deployments = self._world.deployments.get(fleet.key, {})
         fleet.told &= {pod.worker for pod in pods.values()}
+        before, revisions = fleet.revisions, tuple(in_force(plan, deployments) for plan in fleet.blueprints)
+        fleet.revisions = revisions
         seen = sight(
             queue_seen,
             now=now,
-            blueprints=fleet.blueprints,
+            revisions=revisions,
             deployments=deployments,
             replica_sets=self._world.replica_sets.get(fleet.key, {}).values(),
             pods=pods,
@@ -303,7 +306,10 @@ class Controller:
         fleet.look_again = _end_of_cooldown(fleet, decision, now)
         pools = fleet.pools(seen)
         planned = moves(decision, seen.observation, pools, fleet.policy.max_replicas)
-        wanted = orders(seen, planned, fleet.blueprints, deployments)
+        introduce = [
+            name for name in to_introduce(fleet.blueprints, revisions) if fleet.may_try(name, time.monotonic())
+        ]
+        wanted = orders(seen, planned, revisions, deployments, introduce)
         drifted = self._drifted(fleet)
         if (wanted or drifted) and not fleet.applying and time.monotonic() >= fleet.not_before:
             for pool in pools:
@@ -313,6 +319,15 @@ class Controller:
         elif not (wanted or drifted or fleet.applying):  # what was refused is not wanted any more
             fleet.failures, fleet.write_trouble = 0, Trouble()
         self._report(fleet, seen, decision, blind=queue_seen is None)
+        self._tell_of_new(fleet, before, seen)
+
+    def _tell_of_new(self, fleet: Fleet, before: Sequence[Revision], seen: Sight) -> None:
+        """An Event for each pool that goes over to another revision."""
+        earlier = {revision.pool: revision for revision in before}
+        for revision in fleet.revisions:
+            old = earlier.get(revision.pool, revision)
+            if old.deployment != revision.deployment:
+                self._reporter.tell(fleet, report.takeover(old, revision, seen))
 
     def _drifted(self, fleet: Fleet) -> list[str]:
         """Present Deployments that we have not applied yet, or that somebody changed since."""
@@ -327,13 +342,14 @@ class Controller:
 
     def _report(self, fleet: Fleet, seen: Sight, decision: Decision, *, blind: bool) -> None:
         """Tell people. Where nothing changed, which is most often, the last report is true still."""
-        told_of = _gist(fleet, seen, decision, self._world.deployments.get(fleet.key, {}), blind=blind)
+        deployments = self._world.deployments.get(fleet.key, {})
+        told_of = _gist(fleet, seen, decision, deployments, blind=blind)
         if told_of == fleet.told_of:
             self._reporter.repeat(fleet.key)
             return
         fleet.told_of = told_of
         assert fleet.resource
-        pools = report.pools_of(fleet.blueprints, seen, self._world.deployments.get(fleet.key, {}))
+        pools = report.pools_of(fleet.revisions, seen, deployments)
         outcome = report.Outcome(
             queue=fleet.resource,
             generation=fleet.document.generation,
@@ -359,6 +375,8 @@ class Controller:
             return fleet.refusal
         if fleet.write_trouble.fault is not Fault.NONE:
             return fleet.write_trouble
+        for refused in fleet.refused.values():
+            return refused.trouble
         if blind:
             return Trouble(
                 Fault.REDIS_UNREACHABLE,
@@ -423,8 +441,9 @@ def _gist(
         (facts.waiting, facts.running, facts.due, facts.oldest_wait and int(facts.oldest_wait)),
         facts.workers,
         (decision.replicas, decision.reason),
-        (fleet.refusal, fleet.write_trouble, blind),
+        (fleet.refusal, fleet.write_trouble, *(one.trouble for one in fleet.refused.values()), blind),
+        fleet.revisions,
         tuple(worker.pod.trouble for worker in seen.workers.values() if worker.pod),
         tuple(worker.pod.ours for worker in seen.workers.values() if worker.pod),
-        tuple(deployment.failure for deployment in deployments.values()),
+        tuple((deployment.name, deployment.failure) for deployment in deployments.values()),
     )

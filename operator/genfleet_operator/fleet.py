@@ -11,12 +11,13 @@ from pydantic import ValidationError
 
 from genfleet.contract.queue import GenerationQueue
 from genfleet.contract.status import QueueStatus
+from genfleet.contract.task_types import QUEUES
 from genfleet.errors import ConfigurationError
 from genfleet.scaling.decide import Memory
 from genfleet.scaling.moves import PoolView
 from genfleet.scaling.policy import Policy
 from genfleet_operator import metrics
-from genfleet_operator.blueprint import Blueprint, Installation, blueprint
+from genfleet_operator.blueprint import Blueprint, Installation, Revision, blueprint
 from genfleet_operator.busy_stops import BusyStops
 from genfleet_operator.report import Fault, Trouble
 from genfleet_operator.sight import Sight
@@ -24,6 +25,16 @@ from genfleet_operator.world import Key, QueueDocument
 
 REOPEN_S = 300.0
 """How long a pool that passed workers on takes no new ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A Deployment of a new revision that the API server did not take."""
+
+    trouble: Trouble
+    tries: int
+    again_at: float
+    """When it is tried again (monotonic)."""
 
 
 @dataclass
@@ -35,6 +46,10 @@ class Fleet:
     """As it was last valid. None: it never was."""
     policy: Policy | None = None
     blueprints: tuple[Blueprint, ...] = ()
+    revisions: tuple[Revision, ...] = ()
+    """Those in force at the last look."""
+    refused: dict[str, Refused] = field(default_factory=dict)
+    """New Deployments that cannot come in force, by name: the pool goes on with what it has."""
     refusal: Trouble = field(default_factory=Trouble)
     """Why the present document cannot be acted on."""
     memory: Memory = ()
@@ -77,6 +92,9 @@ class Fleet:
         self.document = document
         try:
             resource = GenerationQueue.parse(document.document, source=f"GenerationQueue {'/'.join(document.key)}")
+            if resource.spec.queue not in QUEUES and not installation.any_queue:
+                self.refusal = Trouble(Fault.UNKNOWN_QUEUE, _unknown(resource.spec.queue))
+                return
             self.blueprints = tuple(
                 blueprint(resource, document.uid, pool, installation) for pool in resource.spec.pools
             )
@@ -89,6 +107,11 @@ class Fleet:
             return
         self.resource, self.policy, self.refusal = resource, Policy.of(resource), Trouble()
         self.failures, self.not_before = 0, 0.0  # what was refused may have been mended by this version
+        self.refused.clear()
+
+    def may_try(self, deployment: str, now: float) -> bool:
+        """Whether a new Deployment may be tried now (monotonic): one that was refused waits for its time."""
+        return deployment not in self.refused or now >= self.refused[deployment].again_at
 
     def pools(self, seen: Sight) -> Sequence[PoolView]:
         """The pools as the moves need them: what they hold, and which of their workers wait for a node in vain."""
@@ -110,3 +133,10 @@ class Fleet:
             closed = now < self.closed_until.get(pool.name, 0)
             views.append(PoolView(name=pool.name, maximum=maximum, stuck=stuck, closed=closed))
         return views
+
+
+def _unknown(queue: str) -> str:
+    return (
+        f"spec.queue: no task type of this version is routed to {queue!r}, and its workers would not start: use one of "
+        f"{', '.join(QUEUES)}"
+    )

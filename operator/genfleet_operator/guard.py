@@ -5,7 +5,7 @@ Looked at is the whole pod as it would be made, so that nothing can be had by ta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -13,12 +13,34 @@ Json = Mapping[str, Any]
 _NAMESPACES = ("hostIPC", "hostNetwork", "hostPID")
 _IDENTITY = ("serviceAccount", "serviceAccountName")
 _SECCOMP = ("RuntimeDefault", "Localhost")
+_PROTECTIONS = {
+    "allowPrivilegeEscalation": "allowPrivilegeEscalation: false",
+    "capabilities.drop": "capabilities.drop: [ALL]",
+    "runAsNonRoot": "runAsNonRoot: true",
+    "seccompProfile": "seccompProfile: {type: RuntimeDefault}",
+}
+"""Of a container's security context: what has to be there, so that leaving it out is a fault as well."""
 
 
 def reaches(template: Json) -> set[str]:
     """Each field by which the pod reaches beyond itself, with its value where another value would reach elsewhere."""
     spec = _mapping(template.get("spec"))
     return {*_of_pod(spec), *_of_volumes(spec), *_of_containers(spec)}
+
+
+def complaint(faults: Collection[str]) -> str:
+    """What a template may not set, and what it has to, in a sentence without its subject."""
+    missing: dict[str, list[str]] = {}
+    others = []
+    for fault in sorted(faults):
+        container, _, name = fault.partition(".securityContext.")
+        if name in _PROTECTIONS:
+            missing.setdefault(container, []).append(_PROTECTIONS[name])
+        else:
+            others.append(fault)
+    parts = [f"may not set {', '.join(others)}: remove it, or keep to the restricted standard"] if others else []
+    parts += [f"has to set {container}.securityContext.{' and '.join(wanted)}" for container, wanted in missing.items()]
+    return "; it ".join(parts)
 
 
 def _of_pod(spec: Json) -> Iterator[str]:
@@ -63,8 +85,10 @@ def _of_security(own: Json, pod: Json) -> Iterator[str]:
     if own.get("allowPrivilegeEscalation") is not False:
         yield "allowPrivilegeEscalation"
     capabilities = _mapping(own.get("capabilities"))
-    if capabilities.get("add") or "ALL" not in (capabilities.get("drop") or ()):
-        yield "capabilities"
+    if capabilities.get("add"):
+        yield "capabilities.add"
+    if "ALL" not in (capabilities.get("drop") or ()):
+        yield "capabilities.drop"
     if own.get("runAsNonRoot", pod.get("runAsNonRoot")) is not True:
         yield "runAsNonRoot"
     if own.get("runAsUser", pod.get("runAsUser")) == 0:

@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 Json = dict[str, Any]
 
+UNREADABLE = "failed to create typed patch object"
+"""In a failure of the API server that is our document's fault: it has a field that there is not, or of the wrong kind."""
+
 QUEUES: Any = create_namespaced_resource(names.GROUP, "v1alpha1", "GenerationQueue", "generationqueues")
 DEPLOYMENTS: Any = create_namespaced_resource("apps", "v1", "Deployment", "deployments")
 REPLICA_SETS: Any = create_namespaced_resource("apps", "v1", "ReplicaSet", "replicasets")
@@ -191,7 +194,7 @@ class Cluster:
 def _refusal(error: ApiError) -> GenfleetError:
     status = error.status
     code = int(status.code or 0)
-    if code == 429 or code >= 500:
+    if code == 429 or (code >= 500 and UNREADABLE not in str(status.message)):
         return ClusterUnavailable(f"the API server cannot answer now: {status.message}")
     details = status.details
     causes = [f"{cause.message}: {cause.field}" for cause in (details.causes or [])] if details else []

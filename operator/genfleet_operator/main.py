@@ -53,7 +53,12 @@ def main() -> int:
 
 def _installation(settings: OperatorSettings) -> Installation:
     file = settings.worker_template
-    return Installation(settings.worker_image, _template(file) if file else {}, settings.trust_templates)
+    return Installation(
+        image=settings.worker_image,
+        template=_template(file) if file else {},
+        trust_templates=settings.trust_templates,
+        any_queue=settings.any_queue,
+    )
 
 
 def _template(file: Path) -> Manifest:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from genfleet.scaling.moves import Moves
 from genfleet_operator import names
-from genfleet_operator.blueprint import Blueprint
+from genfleet_operator.blueprint import Revision
 from genfleet_operator.removal import removable
 from genfleet_operator.sight import Sight, Worker
 from genfleet_operator.world import Deployment
@@ -28,7 +28,9 @@ class Orders:
     costs: Mapping[str, int] = field(default_factory=dict)
     """Deletion costs by pod."""
     apply: Mapping[str, int] = field(default_factory=dict)
-    """Replicas of present Deployments, by name, where they differ from what is there or the Deployment is missing."""
+    """Replicas of Deployments in force, by name, where they differ from what is there or the Deployment is missing."""
+    introduce: tuple[str, ...] = ()
+    """Deployments of new revisions, to be made without workers: they come in force when they are there."""
     lower: Mapping[str, int] = field(default_factory=dict)
     """Replicas of outdated Deployments."""
     remove: tuple[str, ...] = ()
@@ -36,20 +38,23 @@ class Orders:
 
     def __bool__(self) -> bool:
         """Whether anything is to be done."""
-        return bool(self.recall or self.drain or self.costs or self.apply or self.lower or self.remove)
+        return bool(
+            self.recall or self.drain or self.costs or self.apply or self.introduce or self.lower or self.remove
+        )
 
 
 def orders(
     seen: Sight,
     moves: Moves,
-    blueprints: Sequence[Blueprint],
+    revisions: Sequence[Revision],
     deployments: Mapping[str, Deployment],
+    introduce: Sequence[str] = (),
 ) -> Orders:
-    """The orders that follow from the moves."""
-    present = {plan.deployment: plan for plan in blueprints}
+    """The orders that follow from the moves. `revisions`: those in force; `introduce`: Deployments of those to come."""
+    present = {revision.deployment: revision for revision in revisions}
     replicas = {
-        name: _replicas(deployments.get(name), seen, moves, moves.start.get(plan.pool, 0))
-        for name, plan in present.items()
+        name: _replicas(deployments.get(name), seen, moves, moves.start.get(revision.pool, 0))
+        for name, revision in present.items()
     }
     outdated = {name: deployment for name, deployment in deployments.items() if name not in present}
     lowered = {name: _replicas(deployment, seen, moves, 0) for name, deployment in outdated.items()}
@@ -62,6 +67,7 @@ def orders(
             for name, number in replicas.items()
             if name not in deployments or deployments[name].replicas != number
         },
+        introduce=tuple(introduce),
         lower={name: number for name, number in lowered.items() if number != outdated[name].replicas},
         remove=tuple(name for name, deployment in outdated.items() if deployment.replicas == 0 and not seen.of(name)),
     )

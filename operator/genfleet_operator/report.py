@@ -12,16 +12,16 @@ from typing import Any, Literal
 from genfleet.contract.queue import API_VERSION, KIND, GenerationQueue
 from genfleet.contract.reasons import Reason
 from genfleet.contract.status import Condition, LastDecision, PoolStatus, QueueStatus
-from genfleet.contract.task_types import QUEUES
 from genfleet.scaling.decide import Decision
 from genfleet.scaling.observation import Phase
 from genfleet_operator import names
-from genfleet_operator.blueprint import Blueprint, selector
-from genfleet_operator.sight import Sight
+from genfleet_operator.blueprint import Revision, selector
+from genfleet_operator.sight import Sight, Worker
 from genfleet_operator.world import Deployment, Key
 
 LONGEST_MESSAGE = 1000
 """Of a condition, in characters."""
+SILENT = "Redis hears nothing of workers whose pods are well: see their logs, and the address and password they use"
 
 State = Literal["True", "False", "Unknown"]
 Row = tuple[Literal["Ready", "ScalingActive", "ScalingLimited", "Degraded"], State, str, str]
@@ -34,6 +34,10 @@ class Fault(StrEnum):
     NONE = "AsExpected"
     INVALID_SPEC = "InvalidSpec"
     """The schema let it through, and it cannot work all the same."""
+    UNKNOWN_QUEUE = "UnknownQueue"
+    """No task type is routed to the queue, so its workers would end as soon as they start."""
+    INVALID_TEMPLATE = "InvalidTemplate"
+    """A layer of the workers' pod template has a field that a pod does not have, or of the wrong kind."""
     QUEUE_TAKEN = "QueueTaken"
     """Another resource serves the same queue of the broker."""
     REDIS_UNREACHABLE = "RedisUnreachable"
@@ -73,6 +77,7 @@ def status(outcome: Outcome, before: QueueStatus | None, now: datetime) -> Queue
     stamp = _stamp(now)
     ready, draining = _ready(seen.workers.values()), _count(seen, Phase.DRAINING)
     known = facts.demand is not None
+    last_decision = _last_decision(decision, before, stamp)
     return QueueStatus(
         observed_generation=outcome.generation,
         waiting=facts.waiting + facts.due if facts.waiting is not None else None,
@@ -84,7 +89,9 @@ def status(outcome: Outcome, before: QueueStatus | None, now: datetime) -> Queue
         draining=draining,
         workers=f"{ready}/{decision.replicas}" + (f" +{draining} draining" if draining else ""),
         selector=selector(queue),
-        last_decision=_last_decision(decision, before, stamp),
+        degraded=_degraded(outcome.trouble),
+        message=outcome.trouble.message[:LONGEST_MESSAGE] or last_decision.message,
+        last_decision=last_decision,
         pools=outcome.pools,
         conditions=tuple(_condition(row, outcome.generation, before, stamp) for row in _conditions(outcome)),
     )
@@ -98,15 +105,18 @@ def refused(generation: int, trouble: Trouble, before: QueueStatus | None, now: 
         ("ScalingActive", "False", trouble.fault, trouble.message),
         ("Degraded", "True", trouble.fault, trouble.message),
     ]
-    conditions = tuple(_condition(row, generation, before, stamp) for row in rows)
-    if before is None:
-        return QueueStatus(observed_generation=generation, conditions=conditions)
-    return before.model_copy(update={"observed_generation": generation, "conditions": conditions})
+    told = {
+        "observed_generation": generation,
+        "conditions": tuple(_condition(row, generation, before, stamp) for row in rows),
+        "degraded": _degraded(trouble),
+        "message": trouble.message[:LONGEST_MESSAGE],
+    }
+    return (before or QueueStatus()).model_copy(update=told)
 
 
 def trouble_of(pools: Sequence[PoolStatus]) -> Trouble:
     """What the workers themselves show: they fail, or find no place."""
-    failing = [pool for pool in pools if pool.message and not pool.unschedulable]
+    failing = [pool for pool in pools if pool.failing]
     if failing:
         return Trouble(Fault.WORKERS_FAILING, f"pool {failing[0].name}: {failing[0].message}")
     stuck = sum(pool.unschedulable for pool in pools)
@@ -117,10 +127,10 @@ def trouble_of(pools: Sequence[PoolStatus]) -> Trouble:
 
 
 def pools_of(
-    blueprints: Sequence[Blueprint], seen: Sight, deployments: Mapping[str, Deployment]
+    revisions: Sequence[Revision], seen: Sight, deployments: Mapping[str, Deployment]
 ) -> tuple[PoolStatus, ...]:
     """The workers by pool."""
-    return tuple(_pool(plan, seen, deployments.get(plan.deployment)) for plan in blueprints)
+    return tuple(_pool(revision, seen, deployments.get(revision.deployment)) for revision in revisions)
 
 
 def shown(outcome: Outcome) -> dict[str, Any]:
@@ -141,25 +151,37 @@ def shown(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _pool(plan: Blueprint, seen: Sight, deployment: Deployment | None) -> PoolStatus:
-    workers = [worker for worker in seen.workers.values() if worker.view.pool == plan.pool]
+def _pool(revision: Revision, seen: Sight, deployment: Deployment | None) -> PoolStatus:
+    """What outdated workers run into is not told: a mistake that was mended must not hide the next one."""
+    workers = [worker for worker in seen.workers.values() if worker.view.pool == revision.pool]
     staying = [worker for worker in workers if worker.view.phase is not Phase.DRAINING]
-    pods = [worker.pod for worker in staying if worker.pod]
-    message = next((pod.trouble for pod in pods if pod.trouble), deployment.failure if deployment else "")
-    if not message and any(worker.silent for worker in staying):
-        message = (
-            "Redis hears nothing of workers whose pods are well: see their logs, and the address and password they use"
-        )
+    current = [worker for worker in staying if not worker.view.outdated]
+    homeless = [worker.pod.trouble for worker in current if worker.pod and worker.pod.homeless]
+    failing = [told for worker in current if (told := _failure(worker, deployment))]
     return PoolStatus(
-        name=plan.pool,
-        deployment=plan.deployment,
+        name=revision.pool,
+        deployment=deployment.name if deployment else "",
         replicas=len(staying),
         ready=_ready(workers),
         draining=len(workers) - len(staying),
         outdated=sum(worker.view.outdated for worker in workers),
-        unschedulable=sum(pod.unschedulable_since is not None for pod in pods),
-        message=message[:500],
+        unschedulable=len(homeless),
+        failing=len(failing),
+        message=(*failing, *homeless, "")[0][:500],
     )
+
+
+def _failure(worker: Worker, deployment: Deployment | None) -> str:
+    """Why a worker does not come up, apart from a node that it waits for. Empty: it does, or is about to."""
+    if worker.pod is None:
+        return deployment.failure if deployment else ""
+    if worker.pod.trouble and not worker.pod.homeless:
+        return worker.pod.trouble
+    return SILENT if worker.silent else ""
+
+
+def _degraded(trouble: Trouble) -> str:
+    return "" if trouble.fault is Fault.NONE else trouble.fault.value
 
 
 def _ready(workers: Any) -> int:
@@ -203,20 +225,17 @@ def _condition(row: Row, generation: int, before: QueueStatus | None, stamp: str
 
 
 def _readiness(outcome: Outcome) -> tuple[State, str, str]:
-    queue, trouble = outcome.queue, outcome.trouble
+    trouble = outcome.trouble
     ready, wanted = _ready(outcome.seen.workers.values()), outcome.decision.replicas
-    unknown = ""
-    if queue.spec.queue not in QUEUES:  # a newer worker may know more types, so it is no fault
-        unknown = f" No task type of this version is routed to {queue.spec.queue!r}: is spec.queue spelled right?"
     if ready >= wanted:
         reason = "ScaledToZero" if wanted == 0 else "WorkersReady"
-        return "True", reason, f"{ready} of {wanted} workers are ready.{unknown}"
+        return "True", reason, f"{ready} of {wanted} workers are ready."
     reason = trouble.fault if trouble.fault in (Fault.WORKERS_FAILING, Fault.UNSCHEDULABLE) else "WorkersStarting"
-    return "False", reason, f"{ready} of {wanted} workers are ready.{unknown}"
+    return "False", reason, f"{ready} of {wanted} workers are ready."
 
 
 def _activity(decision: Decision, trouble: Trouble) -> tuple[State, str, str]:
-    if trouble.fault in (Fault.SCALED_BY_ANOTHER, Fault.APPLY_FAILED):
+    if trouble.fault in (Fault.SCALED_BY_ANOTHER, Fault.APPLY_FAILED, Fault.INVALID_TEMPLATE):
         return "False", trouble.fault, trouble.message
     if decision.reason is Reason.DEMAND_UNKNOWN:
         return "False", decision.reason, "How much work there is cannot be seen: what runs, stays."
@@ -245,6 +264,14 @@ class Notice:
     reason: str
     note: str
     warning: bool = False
+
+
+def takeover(old: Revision, new: Revision, seen: Sight) -> Notice:
+    """One revision of a pool takes the place of another."""
+    at_work = sum(worker.view.running > 0 for worker in seen.of(old.deployment))
+    rest = f"; {at_work} worker(s) of it at work finish their tasks and leave" if at_work else ""
+    note = f"pool {new.pool}: revision {new.revision} takes over from {old.revision}{rest}."
+    return Notice(reason="NewRevision", note=note)
 
 
 def event(key: Key, uid: str, notice: Notice, now: datetime, number: int) -> dict[str, Any]:

@@ -156,7 +156,7 @@ class Reporter:
             if reason is Reason.STEADY:  # by now; what is told is how it came to that
                 reason = Reason.DEMAND_ROSE if decision.replicas > page.announced else Reason.DEMAND_FELL
             note = f"{page.announced} → {decision.replicas} workers. {decision.explanation}"
-            self._tell(fleet, Notice(reason=reason.value, note=note))
+            self.tell(fleet, Notice(reason=reason.value, note=note))
             page.announced, page.announced_at = decision.replicas, now
 
     def _warn(self, fleet: Fleet, page: _Page, trouble: Trouble) -> None:
@@ -166,12 +166,13 @@ class Reporter:
             page.troubled, page.seen_at = trouble.fault, now
             if now - page.warned.get(trouble.fault, -math.inf) >= WARN_AGAIN_S:
                 page.warned[trouble.fault] = now
-                self._tell(fleet, Notice(reason=trouble.fault.value, note=trouble.message, warning=True))
+                self.tell(fleet, Notice(reason=trouble.fault.value, note=trouble.message, warning=True))
         elif page.troubled and now - page.seen_at >= WELL_AFTER_S:
-            self._tell(fleet, Notice(reason="Recovered", note=f"No more {page.troubled}."))
+            self.tell(fleet, Notice(reason="Recovered", note=f"No more {page.troubled}."))
             page.troubled = None
 
-    def _tell(self, fleet: Fleet, notice: Notice) -> None:
+    def tell(self, fleet: Fleet, notice: Notice) -> None:
+        """An Event about a queue."""
         event = report.event(fleet.key, fleet.document.uid, notice, self._clock(), next(self._numbers))
         self._events.append((fleet.key, event))
         del self._events[:-1000]  # the newest, if the API server takes none for long

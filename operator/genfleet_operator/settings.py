@@ -27,6 +27,8 @@ class OperatorSettings(ProgramSettings):
     Of several documents in it each is laid over those before."""
     trust_templates: bool = False
     """Whether a pool's template may reach beyond its pod: host paths, host namespaces, privileges, a service account."""
+    any_queue: bool = False
+    """Whether queues get workers that no task type of this version is routed to: for an image of yours that knows more."""
     lease_name: str = "genfleet-operator"
     """Of several operators with the same lease, one leads."""
     lease_namespace: str = ""

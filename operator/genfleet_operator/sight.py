@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from genfleet.scaling.observation import Observation, Phase, WorkerView
 from genfleet.store.records import QueueSeen, WorkerSeen
 from genfleet_operator import names
-from genfleet_operator.blueprint import Blueprint
+from genfleet_operator.blueprint import Revision
 from genfleet_operator.progress import Progress, progress
 from genfleet_operator.removal import in_order
 from genfleet_operator.world import Deployment, Pod, ReplicaSet
@@ -59,7 +59,7 @@ def sight(
     seen: QueueSeen | None,
     *,
     now: float,
-    blueprints: Sequence[Blueprint],
+    revisions: Sequence[Revision],
     deployments: Mapping[str, Deployment],
     pods: Mapping[str, Pod],
     replica_sets: Collection[ReplicaSet] = (),
@@ -68,11 +68,11 @@ def sight(
 ) -> Sight:
     """What is known of a queue.
 
-    `seen` None: Redis could not be asked. `told`: ids of workers that were told to drain. `listening_since`: since when
+    `seen` None: Redis could not be asked. `revisions`: those in force, by pool. `told`: ids of workers that were told to drain. `listening_since`: since when
     beats could be heard without a break.
     """
     beats = {beat.id: beat for beat in seen.workers} if seen else {}
-    current = {plan.deployment for plan in blueprints}
+    current = {revision.deployment for revision in revisions}
     followed = {
         name: progress(
             one,
@@ -91,7 +91,7 @@ def sight(
     workers = [worker for pod in pods.values() if (worker := _worker(pod, beats.get(pod.worker), view)) is not None]
     for deployment in deployments.values():
         workers += _asked_for(deployment, pods, current)
-    order = {plan.pool: at for at, plan in enumerate(blueprints)}
+    order = {revision.pool: at for at, revision in enumerate(revisions)}
     workers.sort(
         key=lambda one: (order.get(one.view.pool, len(order)), one.pod.created if one.pod else now, one.view.id)
     )
@@ -139,7 +139,7 @@ class _View:
     """What a pod is judged by."""
 
     current: Collection[str]
-    """Deployments of the present revisions."""
+    """Deployments of the revisions in force."""
     leaving: Collection[str]
     """Pods that are about to be removed."""
     told: Collection[str]

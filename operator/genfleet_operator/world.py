@@ -19,6 +19,9 @@ Json = Mapping[str, Any]
 Key = tuple[str, str]
 """Namespace and name of a queue."""
 
+LAST_WORDS = 400
+"""Characters kept of what a container said when it ended: the end says the most."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueueDocument:
@@ -49,6 +52,8 @@ class Deployment:
     """Those of its pods' template."""
     failure: str
     """Why pods cannot be created, such as a quota. Empty: nothing known."""
+    created: float = 0.0
+    """When it was made, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,11 @@ class Pod:
     def active(self) -> bool:
         """Whether a ReplicaSet counts it."""
         return not self.terminating and self.phase not in ("Succeeded", "Failed")
+
+    @property
+    def homeless(self) -> bool:
+        """Whether no node has room for it."""
+        return self.unschedulable_since is not None
 
     @property
     def worker(self) -> str:
@@ -246,6 +256,7 @@ def deployment(obj: Json) -> Deployment | None:
         observed=int(status.get("observedGeneration", 0)),
         labels=_labels((spec.get("template") or {}).get("metadata") or {}),
         failure=failures[0] if failures else "",
+        created=moment(meta.get("creationTimestamp")),
     )
 
 
@@ -316,11 +327,22 @@ def _trouble(unschedulable: Json, containers: Iterable[Json]) -> str:
     if unschedulable:
         return f"Unschedulable: {unschedulable.get('message', '')}"
     for container in containers:
-        waiting = (container.get("state") or {}).get("waiting") or {}
+        state, last = container.get("state") or {}, container.get("lastState") or {}
+        waiting, ended = state.get("waiting") or {}, state.get("terminated") or last.get("terminated") or {}
         if waiting.get("reason") not in (None, "ContainerCreating", "PodInitializing"):
-            message = waiting.get("message", "")
-            return f"{waiting['reason']}: {message}" if message else str(waiting["reason"])
+            return ": ".join(filter(None, (waiting["reason"], _end(ended) or waiting.get("message"))))
+        # Between two crashes it runs for seconds; once it has started, what it died of before is past.
+        if ended.get("exitCode") and not container.get("started"):
+            return f"{ended.get('reason') or 'Error'}: {_end(ended)}"
     return ""
+
+
+def _end(terminated: Json) -> str:
+    """How a container ended, with its last words."""
+    if "exitCode" not in terminated:
+        return ""
+    words = str(terminated.get("message") or "").strip()[-LAST_WORDS:]
+    return f"exit code {terminated['exitCode']}" + (f": {words}" if words else "")
 
 
 def moment(text: str | None) -> float:

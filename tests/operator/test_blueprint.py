@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -83,8 +84,11 @@ def test_a_sidecar_has_to_bring_its_own_restrictions() -> None:
     """A container that says nothing of itself may more than a worker: what is missing is named."""
     with pytest.raises(ConfigurationError) as caught:
         plan({"spec": {"containers": [{"name": "beside", "image": "i"}]}})
-    assert "spec.containers[beside].securityContext.allowPrivilegeEscalation" in str(caught.value)
-    assert "spec.containers[beside].securityContext.capabilities" in str(caught.value)
+    assert (
+        "template has to set spec.containers[beside].securityContext.allowPrivilegeEscalation: false and "
+        "capabilities.drop: [ALL]; or let the operator trust templates (the chart's operator.trustTemplates, "
+        "GENFLEET_TRUST_TEMPLATES)"
+    ) in str(caught.value)
 
 
 def test_gpus_are_request_and_limit() -> None:
@@ -249,14 +253,21 @@ BEYOND: list[tuple[dict[str, Any], str]] = [
     ({"spec": {"securityContext": {"runAsNonRoot": False}}}, "spec.containers[worker].securityContext.runAsNonRoot"),
     (
         container(securityContext={"capabilities": {"add": ["SYS_ADMIN"]}}),
-        "spec.containers[worker].securityContext.capabilities",
+        "spec.containers[worker].securityContext.capabilities.add",
     ),
     (container(ports=[{"containerPort": 1, "hostPort": 1}]), "spec.containers[worker].ports.hostPort"),
     ({"spec": {"automountServiceAccountToken": True}}, "spec.automountServiceAccountToken"),
     ({"spec": {"automountServiceAccountToken": None}}, "spec.automountServiceAccountToken"),
-    (container(securityContext=None), "spec.containers[worker].securityContext.capabilities"),
-    (container(securityContext={"$patch": "replace"}), "spec.containers[worker].securityContext.capabilities"),
-    ({"spec": {"securityContext": None}}, "spec.containers[worker].securityContext.seccompProfile"),
+    (container(securityContext=None), "securityContext.allowPrivilegeEscalation: false and capabilities.drop: [ALL]"),
+    (container(securityContext={"$patch": "replace"}), "and capabilities.drop: [ALL]"),
+    (
+        {"spec": {"hostPID": True, "initContainers": [{"name": "i"}]}},
+        "may not set spec.hostPID: remove it, or keep to the restricted standard; it has to set spec.initContainers[i].",
+    ),
+    (
+        {"spec": {"securityContext": None}},
+        "spec.containers[worker].securityContext.runAsNonRoot: true and seccompProfile: {type: RuntimeDefault}",
+    ),
     (
         {"spec": {"volumes": [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]}},
         "spec.volumes[t].projected.serviceAccountToken",
@@ -269,7 +280,7 @@ def test_a_template_that_reaches_beyond_its_pod_is_refused(template: dict[str, A
     """The field is named, and both remedies; an operator that trusts templates takes it."""
     with pytest.raises(ConfigurationError) as caught:
         plan(template)
-    assert "template may not set spec." in str(caught.value)
+    assert re.search(r"template (may not|has to) set spec\.", str(caught.value))
     assert name in str(caught.value)
     assert "GENFLEET_TRUST_TEMPLATES" in str(caught.value)
     assert plan(template, Installation("worker:1", trust_templates=True)).revision

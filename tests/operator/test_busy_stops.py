@@ -29,7 +29,7 @@ class Counting:
     def look(self, pods: Sequence[Pod], redis: QueueSeen | None, now: float = LOWERED + 1) -> None:
         """One look of the operator."""
         deployments = {PLAN.deployment: deployment(PLAN, 1)}
-        seen = sight(redis, now=NOW, blueprints=(PLAN,), deployments=deployments, pods={one.name: one for one in pods})
+        seen = sight(redis, now=NOW, revisions=(PLAN,), deployments=deployments, pods={one.name: one for one in pods})
         self.stops.look(seen, redis, {PLAN.deployment: LOWERED}, now)
 
     def of(self, by: str) -> float:

@@ -124,6 +124,50 @@ def test_a_template_that_is_refused_is_told_and_troubles_no_other_queue(there: P
     wait_for("it is well again", lambda: there.condition("Degraded")[0] == "False")
 
 
+@pytest.mark.parametrize(
+    ("code", "message", "reason", "says"),
+    [
+        (
+            500,
+            "failed to create typed patch object (x): .spec.template.spec.nodeSelectr: field not declared in schema",
+            "InvalidTemplate",
+            "pool 'default': template: spec.nodeSelectr is no field of a pod: correct or remove it",
+        ),
+        (422, "spec.nodeSelectr: not by our policy", "ApplyFailed", "not by our policy"),
+    ],
+    ids=["a slip of the pen", "a policy"],
+)
+def test_a_new_revision_that_is_refused_leaves_the_last_one_in_force(
+    there: Place, code: int, message: str, reason: str, says: str
+) -> None:
+    """Work that comes gets workers of the last revision that was taken; the layer and the field are named, tries are few.
+
+    Once it is mended, or the API server takes it after all, it takes over.
+    """
+    there.submit()
+    there.has(1)
+    (good,) = there.deployments()
+    wrong = {"pools": [{"name": "default", "template": {"spec": {"nodeSelectr": {"pool": "gpu"}}}}]}
+
+    def of_another(ask: Ask) -> bool:
+        return of_queue("images")(ask) and ask.name != good
+
+    with there.api.fails(of_another, refusal(code, message, "Invalid")) as fault:
+        there.edit("images", wrong)
+        wait_for("it is told", lambda: there.degraded() == reason)
+        assert says in there.condition("Degraded")[2]
+        there.submit(2)
+        there.has(3)
+        assert there.deployments() == {good: 3}
+        began = time.monotonic()
+        wait_for("time passes", lambda: time.monotonic() - began > OUTAGE_S)
+        assert len(fault.hits) <= 4
+        assert there.degraded() == reason, "scaling the last one does not hide it"
+    wait_for("it is well again", lambda: there.condition("Degraded")[0] == "False", within=10)
+    wait_for("the new one takes over", lambda: len(there.deployments()) == 1 and good not in there.deployments())
+    wait_for("an Event tells", lambda: "NewRevision" in there.told())
+
+
 def test_trouble_is_over_when_nothing_is_left_to_write(there: Place) -> None:
     """A refused change that nobody wants any more must not leave the queue Degraded for ever."""
     there.submit()

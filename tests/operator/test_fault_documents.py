@@ -124,7 +124,7 @@ def test_no_document_stops_the_loop_or_another_queue(there: Place, loop: asyncio
     async def make() -> tuple[Controller, World, Cluster, AsyncStore]:
         world, cluster, store = World(), Cluster(), AsyncStore(there.redis.url)
         reporter = Reporter(cluster, store, _now)
-        installation = Installation("worker:test")
+        installation = Installation("worker:test", any_queue=True)
         made = Controller(
             cluster=cluster, store=store, world=world, installation=installation, reporter=reporter, clock=_now
         )

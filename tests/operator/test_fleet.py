@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -65,6 +66,17 @@ def test_one_that_was_never_valid_has_nothing_in_force() -> None:
     assert one.refusal.fault is Fault.INVALID_SPEC
 
 
+def test_a_queue_that_no_task_type_goes_to_gets_no_workers() -> None:
+    """They would end as soon as they start: the sentence names those that there are. An installation may know better."""
+    one = fleet(SPOT, REST, queue="gpu_stranger")
+    assert (one.resource, one.blueprints, one.refusal.fault) == (None, (), Fault.UNKNOWN_QUEUE)
+    assert "routed to 'gpu_stranger'" in one.refusal.message
+    assert "use one of gpu_heavy, gpu_medium, cpu_intensive, default" in one.refusal.message
+    one.read(one.document, replace(INSTALLATION, any_queue=True))
+    assert len(one.blueprints) == 2
+    assert one.refusal.fault is Fault.NONE
+
+
 @pytest.mark.parametrize(
     ("since", "stuck"),
     [
@@ -79,7 +91,7 @@ def test_who_finds_no_node_for_long_is_stuck(since: float | None, stuck: tuple[s
     for plan, expected in zip(one.blueprints, (stuck, ()), strict=True):
         pods = {"p": pod(plan, "p", phase="Pending", assigned=False, ready=False, unschedulable_since=since)}
         seen = sight(
-            look(), now=NOW, blueprints=one.blueprints, deployments={plan.deployment: deployment(plan, 1)}, pods=pods
+            look(), now=NOW, revisions=one.blueprints, deployments={plan.deployment: deployment(plan, 1)}, pods=pods
         )
         views = {view.name: view for view in one.pools(seen)}
         assert views[plan.pool].stuck == expected
@@ -90,7 +102,7 @@ def test_without_a_patience_nobody_is_stuck() -> None:
     one = fleet(SPOT, {"name": "rest"})
     plan = one.blueprints[0]
     pods = {"p": pod(plan, "p", phase="Pending", assigned=False, ready=False, unschedulable_since=NOW - 9999)}
-    seen = sight(look(), now=NOW, blueprints=one.blueprints, deployments={}, pods=pods)
+    seen = sight(look(), now=NOW, revisions=one.blueprints, deployments={}, pods=pods)
     assert [view.stuck for view in one.pools(seen)] == [(), ()]
 
 
@@ -99,5 +111,5 @@ def test_a_pool_that_passed_workers_on_is_closed_for_a_while() -> None:
     one = fleet(SPOT, REST)
     one.closed_until["spot"] = NOW + 1
     for now, closed in ((NOW, True), (NOW + 1, False)):
-        seen = sight(look(), now=now, blueprints=one.blueprints, deployments={}, pods={})
+        seen = sight(look(), now=now, revisions=one.blueprints, deployments={}, pods={})
         assert [(view.closed, view.maximum) for view in one.pools(seen)] == [(closed, 3), (False, 10)]

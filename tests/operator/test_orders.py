@@ -32,7 +32,7 @@ def ordered(
     seen = sight(
         look(*beats),
         now=NOW,
-        blueprints=[NEW],
+        revisions=[NEW],
         deployments=made,
         replica_sets=replica_sets(made.values(), pods if seen_by_it is None else seen_by_it),
         pods={one.name: one for one in pods},

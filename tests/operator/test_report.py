@@ -16,7 +16,8 @@ from genfleet.scaling.decide import Decision
 from genfleet_operator import report, reporter
 from genfleet_operator.report import Fault, Notice, Outcome, Trouble
 from genfleet_operator.sight import sight
-from tests.operator.queues import NOW, UID, beat, deployment, look, plan, pod, queue
+from genfleet_operator.world import Pod
+from tests.operator.queues import NOW, UID, beat, container, deployment, look, plan, pod, queue
 
 ROOT = Path(__file__).parents[2]
 CRD = yaml.safe_load((ROOT / "crds" / "generationqueues.genfleet.dev.yaml").read_text())
@@ -28,7 +29,9 @@ PLAN = plan()
 def decided(replicas: int, reason: Reason = Reason.STEADY, explanation: str = "Told.") -> Decision:
     """A decision for so many workers."""
     demand = None if reason is Reason.DEMAND_UNKNOWN else 0
-    return Decision(replicas=replicas, reason=reason, explanation=explanation, demand=demand, memory=())
+    return Decision(
+        replicas=replicas, needed=replicas, reason=reason, explanation=explanation, demand=demand, memory=()
+    )
 
 
 def outcome(
@@ -40,7 +43,7 @@ def outcome(
     seen = sight(
         None if blind else look(*map(beat, pods), waiting=2),
         now=NOW,
-        blueprints=[PLAN],
+        revisions=[PLAN],
         deployments=made,
         pods={one.name: one for one in pods},
     )
@@ -137,12 +140,83 @@ def test_scaled_to_zero_is_ready() -> None:
     assert conditions(report.status(outcome(decided(0), ready=0), None, TIME))["Ready"] == ("True", "ScaledToZero")
 
 
-def test_a_queue_that_no_task_goes_to_is_told_of() -> None:
-    """It may be a slip of the pen, and it is no fault."""
-    status = report.status(outcome(decided(1), queue="gpu_haevy"), None, TIME)
-    (ready,) = [one for one in status.conditions if one.type == "Ready"]
-    assert "is spec.queue spelled right?" in ready.message
-    assert ready.status == "True"
+@pytest.mark.parametrize(
+    ("trouble", "degraded", "message"),
+    [
+        (None, "", "Told."),
+        (
+            Trouble(Fault.WORKERS_FAILING, "pool spot: CrashLoopBackOff"),
+            "WorkersFailing",
+            "pool spot: CrashLoopBackOff",
+        ),
+    ],
+)
+def test_what_kubectl_get_shows(trouble: Trouble | None, degraded: str, message: str) -> None:
+    """Beside the reason for the number: what needs a person, and nothing when nothing does."""
+    status = report.status(outcome(decided(1, Reason.AT_MINIMUM), trouble=trouble), None, TIME)
+    assert (status.degraded, status.message) == (degraded, message)
+    columns = {one["name"]: one["jsonPath"] for one in CRD["spec"]["versions"][0]["additionalPrinterColumns"]}
+    assert (columns["Degraded"], columns["Message"]) == (".status.degraded", ".status.message")
+
+
+NEW, OLD = PLAN, plan(container(image="old:1"))
+PENDING: dict[str, Any] = {"phase": "Pending", "ready": False, "assigned": False, "unschedulable_since": NOW - 9}
+HOMELESS = PENDING | {"trouble": "Unschedulable: no GPU"}
+CRASHING: dict[str, Any] = {"ready": False, "trouble": "CrashLoopBackOff: exit code 2"}
+
+
+@pytest.mark.parametrize(
+    ("pods", "failing", "unschedulable", "message"),
+    [
+        pytest.param([pod(NEW, "a")], 0, 0, "", id="all is well"),
+        pytest.param([pod(NEW, "a", **HOMELESS)], 0, 1, "Unschedulable: no GPU", id="no node"),
+        pytest.param([pod(NEW, "a", **CRASHING)], 1, 0, "CrashLoopBackOff: exit code 2", id="a crash"),
+        pytest.param(
+            [pod(NEW, "a", **HOMELESS), pod(NEW, "b", **CRASHING)],
+            1,
+            1,
+            "CrashLoopBackOff: exit code 2",
+            id="a crash before a missing node",
+        ),
+        pytest.param([pod(OLD, "a", **HOMELESS), pod(OLD, "b", **CRASHING)], 0, 0, "", id="nothing of outdated pods"),
+        pytest.param(
+            [pod(OLD, "a", **HOMELESS), pod(NEW, "b", **CRASHING)],
+            1,
+            0,
+            "CrashLoopBackOff: exit code 2",
+            id="a mended mistake does not hide the next one",
+        ),
+    ],
+)
+def test_what_the_workers_of_a_pool_run_into(pods: list[Pod], failing: int, unschedulable: int, message: str) -> None:
+    """Only of the revision in force: the others leave."""
+    made = {one.deployment: deployment(one, sum(each.revision == one.revision for each in pods)) for one in (NEW, OLD)}
+    heard = look(*(beat(one) for one in pods if one.ready))
+    seen = sight(heard, now=NOW, revisions=[NEW], deployments=made, pods={one.name: one for one in pods})
+    (pool,) = report.pools_of([NEW], seen, made)
+    assert (pool.failing, pool.unschedulable, pool.message) == (failing, unschedulable, message)
+
+
+def test_a_pool_names_no_deployment_that_is_not_there() -> None:
+    """One that the API server did not take is not to be looked for. Pods that it cannot make are failing workers."""
+    nothing = sight(look(), now=NOW, revisions=[NEW], deployments={}, pods={})
+    assert [pool.deployment for pool in report.pools_of([NEW], nothing, {})] == [""]
+    made = {NEW.deployment: deployment(NEW, 2, failure="exceeded quota")}
+    (pool,) = report.pools_of([NEW], sight(look(), now=NOW, revisions=[NEW], deployments=made, pods={}), made)
+    assert (pool.deployment, pool.failing, pool.message) == (NEW.deployment, 2, "exceeded quota")
+
+
+@pytest.mark.parametrize(
+    ("running", "rest"), [(0, "."), (1, "; 1 worker(s) of it at work finish their tasks and leave.")]
+)
+def test_a_new_revision_is_an_event(running: int, rest: str) -> None:
+    """With both revisions, and who still works on the old one."""
+    one = pod(OLD, "a")
+    made = {NEW.deployment: deployment(NEW, 0), OLD.deployment: deployment(OLD, 1)}
+    seen = sight(look(beat(one, running=running)), now=NOW, revisions=[NEW], deployments=made, pods={"a": one})
+    told = report.takeover(OLD, NEW, seen)
+    assert told.note == f"pool spot: revision {NEW.revision} takes over from {OLD.revision}{rest}"
+    assert (told.reason, told.warning) == ("NewRevision", False)
 
 
 # -- the whole status ----------------------------------------------------------------------------------------------------
@@ -200,6 +274,7 @@ def test_a_refused_resource_keeps_its_numbers() -> None:
     assert conditions(first) == {kind: (state, "InvalidSpec") for kind, state in REFUSED.items()}
     kept = report.refused(2, trouble, report.status(outcome(decided(1)), None, TIME), TIME)
     assert (kept.desired, kept.observed_generation) == (1, 2)
+    assert (kept.degraded, kept.message) == (first.degraded, first.message) == ("InvalidSpec", "minReplicas")
 
 
 REFUSED = {"Ready": "False", "ScalingActive": "False", "Degraded": "True"}
@@ -214,7 +289,7 @@ REFUSED = {"Ready": "False", "ScalingActive": "False", "Degraded": "True"}
         ([], Fault.NONE, ""),
         ([PoolStatus(name="a", ready=2)], Fault.NONE, ""),
         (
-            [PoolStatus(name="a"), PoolStatus(name="b", message="ImagePullBackOff")],
+            [PoolStatus(name="a"), PoolStatus(name="b", failing=1, message="ImagePullBackOff")],
             Fault.WORKERS_FAILING,
             "pool b: Image",
         ),
@@ -224,7 +299,10 @@ REFUSED = {"Ready": "False", "ScalingActive": "False", "Degraded": "True"}
             "3 worker(s) find no node; pool a: no GPU",
         ),
         (
-            [PoolStatus(name="a", unschedulable=2, message="no GPU"), PoolStatus(name="b", message="CrashLoopBackOff")],
+            [
+                PoolStatus(name="a", unschedulable=2, message="no GPU"),
+                PoolStatus(name="b", failing=1, unschedulable=1, message="CrashLoopBackOff"),
+            ],
             Fault.WORKERS_FAILING,
             "pool b: Crash",
         ),

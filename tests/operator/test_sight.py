@@ -26,7 +26,7 @@ def seen(
     return sight(
         None if blind else look(*beats),
         now=NOW,
-        blueprints=[NEW],
+        revisions=[NEW],
         deployments={one.name: one for one in made},
         pods={one.name: one for one in pods},
         **more,
@@ -153,7 +153,7 @@ def test_who_cannot_ask_redis_knows_of_no_work() -> None:
 
 def test_what_redis_knows_is_passed_on() -> None:
     """Counts as they are, times in seconds."""
-    one = sight(look(waiting=3, running=2), now=NOW, blueprints=[NEW], deployments={}, pods={})
+    one = sight(look(waiting=3, running=2), now=NOW, revisions=[NEW], deployments={}, pods={})
     facts = one.observation
     assert (facts.waiting, facts.running, facts.due, facts.oldest_wait, facts.service_seconds) == (3, 2, 0, 2.5, None)
     assert (facts.now, facts.workers) == (NOW, ())
@@ -168,5 +168,5 @@ def test_workers_stand_in_order_of_pool_and_age() -> None:
         pod(NEW, "old", created=NOW - 9),
         pod(OLD, "gone", pool="x"),
     ]
-    one = sight(look(), now=NOW, blueprints=[NEW, rest], deployments={}, pods={each.name: each for each in pods})
+    one = sight(look(), now=NOW, revisions=[NEW, rest], deployments={}, pods={each.name: each for each in pods})
     assert [worker.view.id.split("@")[0] for worker in one.workers.values()] == ["old", "young", "r", "gone"]

@@ -194,6 +194,40 @@ def test_deletion_costs_of_others_are_read_and_told_apart(written: str, cost: in
             },
             "CrashLoopBackOff: 5m",
         ),
+        (
+            {
+                "containerStatuses": [
+                    {
+                        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}},
+                        "lastState": {
+                            "terminated": {"exitCode": 2, "reason": "Error", "message": "GENFLEET_QUEUE: no\n"}
+                        },
+                    }
+                ]
+            },
+            "CrashLoopBackOff: exit code 2: GENFLEET_QUEUE: no",
+        ),
+        (
+            {"containerStatuses": [{"state": {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}}]},
+            "OOMKilled: exit code 137",
+        ),
+        (
+            {
+                "containerStatuses": [
+                    {"state": {"running": {}}, "started": False, "lastState": {"terminated": {"exitCode": 2}}}
+                ]
+            },
+            "Error: exit code 2",
+        ),
+        (
+            {
+                "containerStatuses": [
+                    {"state": {"running": {}}, "started": True, "lastState": {"terminated": {"exitCode": 2}}}
+                ]
+            },
+            "",
+        ),
+        ({"initContainerStatuses": [{"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}]}, ""),
         ({"containerStatuses": None, "conditions": None}, ""),
     ],
 )

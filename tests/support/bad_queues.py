@@ -137,7 +137,7 @@ BAD_QUEUES = (
         spec={"queue": "gpu heavy"},
         where="spec.queue",
         says="'gpu heavy' does not fit. The broker's name of the queue: letters, digits, '_', '.' and '-', at most 100, such "
-        "as gpu_heavy.",
+        "as gpu_heavy. Task types of this version are routed to gpu_heavy, gpu_medium, cpu_intensive, default.",
     ),
     BadQueue(
         id="a minute that no hour has",

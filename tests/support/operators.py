@@ -96,6 +96,7 @@ class Place:
             "KUBECONFIG": str(self.api.kubeconfig),
             "CELERY_BROKER_URL": self.redis.url,
             "GENFLEET_WORKER_IMAGE": "worker:test",
+            "GENFLEET_ANY_QUEUE": "true",  # tests need more of them than there are
             "GENFLEET_LEASE_NAMESPACE": "default",
             "GENFLEET_PROBE_PORT": str(port),
             "POD_NAME": name,
@@ -133,8 +134,17 @@ class Place:
 
     def replicas(self, name: str = NAME) -> int | None:
         """What a queue's Deployments add up to. None: it has none."""
+        found = self.deployments(name)
+        return sum(found.values()) if found else None
+
+    def deployments(self, name: str = NAME) -> dict[str, int]:
+        """Replicas of a queue's Deployments, by name."""
         found = [one for one in self.objects.find("deployments") if one["metadata"]["name"].startswith(f"{name}-")]
-        return sum(one["spec"]["replicas"] for one in found) if found else None
+        return {one["metadata"]["name"]: one["spec"]["replicas"] for one in found}
+
+    def told(self) -> list[str]:
+        """The reasons of the Events."""
+        return [one["reason"] for one in self.objects.find("events")]
 
     def condition(self, kind: str, name: str = NAME) -> tuple[str, str, str]:
         """Status, reason and message of a queue's condition; empty if there is none."""

@@ -15,6 +15,7 @@ from genfleet.contract.faults import sentences
 from genfleet.contract.fields import DAY, LABEL, Absent, Cron, Duration, Part, Replicas, Seconds, TimeZone, seconds_of
 from genfleet.contract.pools import Pool
 from genfleet.contract.rules import Rule, checked_by
+from genfleet.contract.task_types import QUEUES
 from genfleet.errors import ConfigurationError
 
 API_VERSION = "genfleet.dev/v1alpha1"
@@ -196,7 +197,8 @@ class Spec(Part):
         max_length=100,
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$",
         json_schema_extra=checked_by(QUEUE_STAYS),
-        description="The broker's name of the queue: letters, digits, '_', '.' and '-', at most 100, such as gpu_heavy.",
+        description="The broker's name of the queue: letters, digits, '_', '.' and '-', at most 100, such as gpu_heavy. "
+        f"Task types of this version are routed to {', '.join(QUEUES)}.",
     )
     concurrency: int = Field(
         default=1,

@@ -49,12 +49,15 @@ class PoolStatus(Told):
     """The workers of one pool."""
 
     name: str = Field(max_length=63, description="Name of the pool.")
-    deployment: str = Field(default="", max_length=253, description="The Deployment of its present revision.")
+    deployment: str = Field(
+        default="", max_length=253, description="The Deployment that gets its workers, if there is one."
+    )
     replicas: Count = Field(default=0, description="Workers that are there or on their way, draining ones not counted.")
     ready: Count = Field(default=0, description="Workers that take work.")
     draining: Count = Field(default=0, description="Workers that finish what they have and leave.")
     outdated: Count = Field(default=0, description="Workers of an earlier revision; they leave as they fall idle.")
     unschedulable: Count = Field(default=0, description="Workers for which no node has room.")
+    failing: Count = Field(default=0, description="Workers that crash, cannot be made, or are not heard of.")
     message: str = Field(default="", max_length=512, description="Why workers of this pool do not start, if so.")
 
 
@@ -73,6 +76,16 @@ class QueueStatus(Told):
     draining: Count = Field(default=0, description="Workers that finish what they have and leave.")
     workers: str = Field(
         default="0/0", max_length=32, description="Ready and desired workers, and those that drain, for people."
+    )
+    degraded: str = Field(
+        default="",
+        max_length=64,
+        description="The reason of condition Degraded, if something needs a person's attention.",
+    )
+    message: str = Field(
+        default="",
+        max_length=1024,
+        description="What needs a person's attention; or, if nothing does, why there are so many workers.",
     )
     selector: str = Field(default="", max_length=512, description="Label selector of the workers' pods.")
     last_decision: LastDecision | Absent = Field(default=None, description="The last change of size or reason.")
