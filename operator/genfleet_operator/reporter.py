@@ -109,15 +109,21 @@ class Reporter:
         self._pages.pop(key, None)
 
     async def run(self) -> None:
-        """Write for as long as the program runs."""
-        redis_at = 0.0
+        """Write for as long as the program runs. An API server that does not answer keeps nothing from Redis."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._tell_cluster())
+            group.create_task(self._tell_redis())
+
+    async def _tell_cluster(self) -> None:
         while True:
             await self._write_statuses()
             await self._send_events()
-            if time.monotonic() >= redis_at:
-                redis_at = time.monotonic() + TELL_REDIS_EVERY_S
-                await self._keep_in_redis()
             await asyncio.sleep(ROUND_S)
+
+    async def _tell_redis(self) -> None:
+        while True:
+            await self._keep_in_redis()
+            await asyncio.sleep(TELL_REDIS_EVERY_S)
 
     # -- status --------------------------------------------------------------------------------------------------------
 
