@@ -53,6 +53,10 @@ test: $(INSTALLED) ## Run the tests, files side by side; PROCESSES=0 runs one af
 cluster-test: $(INSTALLED) ## Run the tests that need a cluster, on the one that KUBECONFIG names
 	@$(BIN)/python -m pytest tests/cluster $(ARGS)
 
+fuzz: $(INSTALLED) ## Send the API many requests that nobody thought of: FUZZ_EXAMPLES=1000 FUZZ_SEED=7
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} \
+		$(BIN)/python -m pytest tests/service/test_fuzz.py -s $(ARGS)
+
 check: $(INSTALLED) ## Lint, format, types and import contracts; changes nothing
 	@failed=; \
 	echo "ruff check" && $(BIN)/ruff check --quiet . || failed=1; \
@@ -96,7 +100,7 @@ clean: ## Remove .venv, caches, build output and the data of `make up`
 		clients/typescript/dist clients/typescript/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help up install test cluster-test check format generate bench lock images clean
+.PHONY: help up install test cluster-test fuzz check format generate bench lock images clean
 
 # ---- the environment ------------------------------------------------------------------------------------------------
 
