@@ -165,7 +165,8 @@ def _worker(pod: Pod, beat: WorkerSeen | None, view: _View) -> Worker | None:
     else:
         phase, recallable = (Phase.READY if beat or trusted else Phase.STARTING), True
     worker = WorkerView(pod.worker, phase, running, recallable, pod.pool, outdated and phase is not Phase.DRAINING)
-    drained = beat.about["phase"] == "drained" if beat else draining and running == 0
+    # Who was told before its first beat takes nothing; but blind, a beat may have come that we have not heard.
+    drained = beat.about["phase"] == "drained" if beat else running == 0 and not view.blind
     return Worker(
         worker,
         deployment_of(pod),

@@ -151,6 +151,13 @@ def test_who_cannot_ask_redis_knows_of_no_work() -> None:
     assert all(worker.view.running for worker in one.workers.values())
 
 
+@pytest.mark.parametrize(("blind", "empty"), [(False, True), (True, False)])
+def test_who_was_told_while_it_started_is_empty_unless_it_cannot_be_heard(*, blind: bool, empty: bool) -> None:
+    """Our watch may show a worker late that has long been up and at work: while Redis is away, nobody is let go."""
+    starting = pod(NEW, "p", **STARTING)
+    assert only(seen([starting], told=("p@studio",), blind=blind)).empty is empty
+
+
 def test_what_redis_knows_is_passed_on() -> None:
     """Counts as they are, times in seconds."""
     one = sight(look(waiting=3, running=2), now=NOW, revisions=[NEW], deployments={}, pods={})

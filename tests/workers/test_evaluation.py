@@ -315,7 +315,8 @@ def test_a_lot_of_material_costs_no_more_than_documented(server: ChatServer) -> 
 def test_a_failing_model_has_its_documented_result(server: ChatServer, act: Act, cause: str, threshold: int) -> None:
     """TS-097, PI-018: to the letter, with the cause; a rating of 50 that never passes; the task completes."""
     server.plays(act)
-    product = evaluated(GOOD_STORY, model(server, timeout=0.1), within=0.4, threshold=threshold)
+    timeout, within = (0.1, 0.4) if act is hangs else (5, 20)
+    product = evaluated(GOOD_STORY, model(server, timeout=timeout), within=within, threshold=threshold)
 
     assert set(product.values) == FIELDS
     assert (product.values["rating"], product.values["evaluation_result"]) == (50, "fail")
