@@ -138,11 +138,11 @@ def _lines(description: str) -> str:
 
 
 def _with_sentences(node: Node) -> Node:
-    """The same, and for each pattern a rule with a sentence beside it, as people do not read regular expressions."""
+    """The same, and for each pattern a rule with a sentence in its place, as people do not read regular expressions."""
     made = _everywhere(_with_sentences, node)
     if "pattern" in made and "description" in made:
         sentence = f"'{{value}}' does not fit. {made['description']}"
-        fits = Rule(f"self.matches({json.dumps(made['pattern'])})", sentence, {"value": "self"}).schema
+        fits = Rule(f"self.matches({json.dumps(made.pop('pattern'))})", sentence, {"value": "self"}).schema
         made["x-kubernetes-validations"] = [fits, *made.get("x-kubernetes-validations", [])]
     return made
 

@@ -45,6 +45,8 @@ AT_MOST_EVERY_S = 0.03
 """Looks at single queues; many submissions at once are one look."""
 RETRY_S = 1.0
 """Before the next try to listen to Redis."""
+SAY_AGAIN_S = 30.0
+"""Between two lines in the log about the same outage of Redis."""
 RELIST_S = 120.0
 """All objects are listed again this often: a watch that has died without a word costs no more than that (facts K1)."""
 QUEUES_A_LOOK = 50
@@ -79,6 +81,8 @@ class Controller:
         self._part_due, self._part_every = 0.0, ROUND_S
         """When the next part of the round is due (monotonic), and how often one is."""
         self._last_seen = time.monotonic()
+        self._blind_said_at = -math.inf
+        """When the log said last that Redis does not answer (monotonic)."""
         self._listening_since: float | None = None
         """Since when Redis has answered without a break, by its clock. None: it does not."""
         self._applier = Applier(cluster, store, world, self.news)
@@ -188,7 +192,7 @@ class Controller:
                             self._woken.setdefault(message["data"].decode(), time.monotonic())
                             self._news.set()
             except (RedisError, OSError) as error:
-                log.warning("not_listening", reason=str(error))
+                log.debug("not_listening", reason=str(error))  # looks go on, and tell if Redis is away
                 await asyncio.sleep(RETRY_S)
 
     # -- the four verbs ------------------------------------------------------------------------------------------------
@@ -254,17 +258,24 @@ class Controller:
         try:
             now, seen = await self._survey(queues)
         except StoreUnavailable as error:
-            log.warning("blind", reason=str(error))
+            self._say_blind(error)
             metrics.REDIS_ERRORS.inc()
             metrics.OBSERVATION_AGE.set(time.monotonic() - self._last_seen)
             self._listening_since = None
             return self._clock().timestamp(), [None] * len(queues)
         now = now or self._clock().timestamp()
+        self._blind_said_at = -math.inf
         self._last_seen = time.monotonic()
         metrics.OBSERVATION_AGE.set(0)
         if self._listening_since is None:
             self._listening_since = now
         return now, seen
+
+    def _say_blind(self, error: StoreUnavailable) -> None:
+        """Once in a while: every look meets the same."""
+        if time.monotonic() - self._blind_said_at >= SAY_AGAIN_S:
+            self._blind_said_at = time.monotonic()
+            log.warning("blind", reason=str(error))
 
     async def _survey(self, queues: Sequence[str]) -> tuple[float, Sequence[QueueSeen | None]]:
         """When these queues were seen, and what. A record that nobody can read blinds us for its own queue only."""

@@ -41,8 +41,10 @@ EVENT_GAP_S = 5.0
 """Between two Events about one queue's size; what happens between them is told in one."""
 WARN_AGAIN_S = 300.0
 """Between two Events about the same fault of a queue."""
-WELL_AFTER_S = 60.0
+WELL_AFTER_S = 5.0
 """Without a fault, until an Event says so."""
+STAYS_UP_AFTER_S = 60.0
+"""The same for workers that failed: one that crashes comes up in between."""
 TELL_REDIS_EVERY_S = 1.0
 KEEP_IN_REDIS_S = steps.FLEET_KEPT.total_seconds() / 3
 """An unchanged decision is kept in Redis again this often, or it would expire."""
@@ -173,7 +175,7 @@ class Reporter:
             if now - page.warned.get(trouble.fault, -math.inf) >= WARN_AGAIN_S:
                 page.warned[trouble.fault] = now
                 self.tell(fleet, Notice(reason=trouble.fault.value, note=trouble.message, warning=True))
-        elif page.troubled and now - page.seen_at >= WELL_AFTER_S:
+        elif page.troubled and now - page.seen_at >= _well_after(page.troubled):
             self.tell(fleet, Notice(reason="Recovered", note=f"No more {page.troubled}."))
             page.troubled = None
 
@@ -209,10 +211,14 @@ class Reporter:
             await self._store.run_all([steps.report_fleet(page.queue, page.shown or b"") for page in due])
         except StoreUnavailable as error:
             metrics.REDIS_ERRORS.inc()
-            log.warning("not_reported", reason=str(error))
+            log.debug("not_reported", reason=str(error))  # the controller says that Redis is away
             return
         for page in due:
             page.kept, page.kept_at = page.shown, now
+
+
+def _well_after(fault: Fault) -> float:
+    return STAYS_UP_AFTER_S if fault is Fault.WORKERS_FAILING else WELL_AFTER_S
 
 
 def _is_due(page: _Page, now: float) -> bool:

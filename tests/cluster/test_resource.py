@@ -152,7 +152,7 @@ def test_a_whole_status_is_kept(kubectl: Kubectl, namespace: str) -> None:
 
 
 def test_a_list_shows_what_matters(kubectl: Kubectl, namespace: str) -> None:
-    """`kubectl get gq` shows the queue, its work and its workers, and why there are so many; `-o wide` the bounds."""
+    """`kubectl get gq` shows the queue, its work and its workers, and why there are so many, and what is wrong; `-o wide` more."""
     kubectl("apply", "-n", namespace, "-f", "-", give=queue())
     decision = {"replicas": 2, "reason": "DemandRose", "message": "5 waiting", "time": "2026-11-23T15:33:42Z"}
     status = {
@@ -162,13 +162,26 @@ def test_a_list_shows_what_matters(kubectl: Kubectl, namespace: str) -> None:
         "oldestWaitSeconds": 7,
         "desired": 2,
         "lastDecision": decision,
+        "degraded": "Unschedulable",
+        "message": "No GPU",
     }
     patch = json.dumps({"status": status})
     kubectl("patch", "gq", "x", "-n", namespace, "--subresource=status", "--type=merge", "-p", patch)
     heading, row = kubectl("get", "gq", "-n", namespace).splitlines()
-    assert heading.split() == ["NAME", "QUEUE", "WAITING", "RUNNING", "WORKERS", "OLDEST", "S", "REASON", "AGE"]
-    assert row.split()[:-1] == ["x", "gpu_heavy", "5", "1", "1/2", "7", "DemandRose"]
+    assert heading.split() == [
+        "NAME",
+        "QUEUE",
+        "WAITING",
+        "RUNNING",
+        "WORKERS",
+        "OLDEST",
+        "S",
+        "REASON",
+        "DEGRADED",
+        "AGE",
+    ]
+    assert row.split()[:-1] == ["x", "gpu_heavy", "5", "1", "1/2", "7", "DemandRose", "Unschedulable"]
     heading, row = kubectl("get", "gq", "-n", namespace, "-o", "wide").splitlines()
-    assert heading.split()[9:] == ["DESIRED", "MIN", "MAX", "PAUSED", "MESSAGE"]
-    assert row.split()[8:] == ["2", "0", "10", "false", "5", "waiting"]
+    assert heading.split()[10:] == ["DESIRED", "MIN", "MAX", "PAUSED", "MESSAGE"]
+    assert row.split()[9:] == ["2", "0", "10", "false", "No", "GPU"]
     assert "generationqueue.genfleet.dev/x" in kubectl("get", "all", "-n", namespace, "-o", "name")

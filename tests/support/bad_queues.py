@@ -36,8 +36,8 @@ class BadQueue:
 
 
 CRON = (
-    " is not a cron expression: write five fields, which are minute, hour, day of month, month and day of week, such as "
-    '"0 8 * * 1-5"'
+    " is not a cron expression: write five fields, which are minute (0 to 59), hour (0 to 23), day of month, month and day "
+    'of week, such as "0 8 * * 1-5"'
 )
 
 
@@ -109,6 +109,12 @@ BAD_QUEUES = (
         spec={"pools": [{"name": "spot", "gpus": 1}]},
         where="spec.pools[0]",
         says="gpus (1) is for class gpu only: set class: gpu or remove gpus",
+    ),
+    BadQueue(
+        id="GPUs among the resources",
+        spec={"pools": [{"name": "spot", "class": "gpu", "resources": {"limits": {"nvidia.com/gpu": 1}}}]},
+        where="spec.pools[0]",
+        says="resources: whole GPUs are asked for by gpus: remove nvidia.com/gpu there, and set class: gpu and gpus",
     ),
     BadQueue(
         id="names too long together",

@@ -48,13 +48,15 @@ CRON = (
 
 CRON_RULE = Rule(
     holds=f"self.matches({json.dumps(CRON)})",
-    sentence="'{value}' is not a cron expression: write five fields, which are minute, hour, day of month, month and day "
-    'of week, such as "0 8 * * 1-5"',
+    sentence="'{value}' is not a cron expression: write five fields, which are minute (0 to 59), hour (0 to 23), day of "
+    'month, month and day of week, such as "0 8 * * 1-5"',
     values={"value": "self"},
 )
+DURATION = r"^([0-9]{1,7}[dhms])+$"
+"""Seven digits are a month of seconds: enough, and no more than what can be counted."""
 DURATION_RULE = Rule(
-    # The length in seconds: each part's number, times its unit.
-    holds="[self.findAll('[0-9]+[dhms]').map(part, int(part.substring(0, size(part) - 1)) * "
+    # The length in seconds: each part's number, times its unit. What has another shape is told of that alone.
+    holds=f"!self.matches('{DURATION}') || [self.findAll('[0-9]+[dhms]').map(part, int(part.substring(0, size(part) - 1)) * "
     "(part.endsWith('d') ? 86400 : part.endsWith('h') ? 3600 : part.endsWith('m') ? 60 : 1)).sum()]"
     f".all(seconds, 0 < seconds && seconds <= {LONGEST_WINDOW})",
     sentence="'{value}' must be longer than nothing and at most 31 days",
@@ -148,8 +150,7 @@ Cron = Annotated[str, Field(max_length=200, json_schema_extra=checked_by(CRON_RU
 
 Duration = Annotated[
     str,
-    # Seven digits are a month of seconds: enough, and no more than what can be counted.
-    Field(pattern=r"^([0-9]{1,7}[dhms])+$", max_length=20, json_schema_extra=checked_by(DURATION_RULE)),
+    Field(pattern=DURATION, max_length=20, json_schema_extra=checked_by(DURATION_RULE)),
     AfterValidator(_duration),
 ]
 """A length of time as people write it."""

@@ -17,6 +17,11 @@ GPUS = Rule(
     sentence="gpus ({gpus}) is for class gpu only: set class: gpu or remove gpus",
     values={"gpus": "self.gpus"},
 )
+_NO_GPUS = "(!has(self.resources.{0}) || !('nvidia.com/gpu' in self.resources.{0}))"
+GPUS_BY_GPUS = Rule(
+    holds=f"!has(self.resources) || ({_NO_GPUS.format('requests')} && {_NO_GPUS.format('limits')})",
+    sentence="resources: whole GPUs are asked for by gpus: remove nvidia.com/gpu there, and set class: gpu and gpus",
+)
 KEY_OR_EXISTS = Rule(
     holds="has(self.key) || self.operator == 'Exists'",
     sentence="a toleration without key is for every taint: add the key, or write operator: Exists",
@@ -83,7 +88,7 @@ class Resources(Part):
 class Pool(Part):
     """Workers of one kind: one Deployment in a cluster, one group of processes on a laptop."""
 
-    model_config = ConfigDict(json_schema_extra=checked_by(GPUS))
+    model_config = ConfigDict(json_schema_extra=checked_by(GPUS, GPUS_BY_GPUS))
 
     name: str = Field(
         max_length=30,
@@ -137,4 +142,10 @@ class Pool(Part):
     def _gpus_belong_to_gpu_workers(self) -> Self:
         if self.gpus and self.worker_class != "gpu":
             raise ValueError(GPUS.says(gpus=self.gpus))
+        return self
+
+    @model_validator(mode="after")
+    def _gpus_are_asked_for_by_gpus(self) -> Self:
+        if "nvidia.com/gpu" in {**self.resources.requests, **self.resources.limits}:
+            raise ValueError(GPUS_BY_GPUS.says())
         return self
