@@ -24,6 +24,20 @@ ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "deploy" / "helm" / "genfleet"
 GENERATED = "make generate"
 
+VARIABLE = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["name"],
+    "properties": {"name": {"type": "string"}, "value": {"type": "string"}, "valueFrom": {"type": "object"}},
+}
+"""A variable of a container, as in a pod."""
+AMOUNTS = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"requests": {"type": "object"}, "limits": {"type": "object"}, "claims": {"type": "array"}},
+}
+"""The `resources` of a container, as in a pod."""
+
 
 @dataclass(frozen=True, slots=True)
 class Value:
@@ -59,6 +73,7 @@ def values_schema() -> str:
     """The JSON schema of the values. Queues follow the resource's own, so their typing errors are refused as well."""
     queue = _without_marks(Spec.model_json_schema(by_alias=True))
     parts = queue.pop("$defs")
+    queue["type"] = ["object", "null"]  # Helm takes null for "without this one"
     schema: dict[str, Any] = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$comment": f"Made from values.yaml and the queue resource by `{GENERATED}`.",
@@ -66,7 +81,7 @@ def values_schema() -> str:
         "additionalProperties": False,
         # Helm puts this into the values of every chart that is part of another one.
         "properties": {"global": {"type": "object"}},
-        "$defs": {"Spec": queue, **parts},
+        "$defs": {"Spec": queue, **parts, "Variable": VARIABLE, "Amounts": AMOUNTS},
     }
     for value in values():
         parent = schema

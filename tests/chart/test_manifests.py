@@ -14,7 +14,7 @@ from genfleet.contract.queue import GenerationQueue
 from genfleet.contract.task_types import QUEUES
 from genfleet_operator.blueprint import Installation, blueprint
 from genfleet_operator.merge import laid
-from tests.support.helm import CHART, ENVIRONMENTS
+from tests.support.helm import CHART, ENVIRONMENTS, HOST
 from tests.support.rendered import Manifest, faults, manifests, merged, render
 
 EVERYTHING: dict[str, Any] = {
@@ -47,7 +47,7 @@ EVERYTHING: dict[str, Any] = {
 }
 CASES: dict[str, dict[str, Any]] = {
     "defaults": {},
-    **{path.stem: yaml.safe_load(path.read_text()) for path in ENVIRONMENTS},
+    **{path.stem: merged(yaml.safe_load(path.read_text()), HOST) for path in ENVIRONMENTS},
     "everything": EVERYTHING,
     "cluster-wide": {"operator": {"clusterWide": True}, "networkPolicy": {"enabled": True}},
     "own-redis": {
@@ -383,7 +383,7 @@ def test_the_pod_template_for_workers_is_laid_over_the_chart_s_own() -> None:
 @pytest.mark.parametrize("environment_file", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_each_environment_serves_every_queue(environment_file: Any) -> None:
     """Its queues are those that task types are routed to, and the operator can make workers of each of their pools."""
-    documents = manifests(yaml.safe_load(environment_file.read_text()))
+    documents = manifests(merged(yaml.safe_load(environment_file.read_text()), HOST))
     found = of_kind(documents, "GenerationQueue").values()
     placed = [{**each, "metadata": {**each["metadata"], "namespace": "here"}} for each in found]
     queues = [GenerationQueue.parse(each, source=environment_file.name) for each in placed]
@@ -445,7 +445,7 @@ def test_the_notes_name_the_next_commands() -> None:
     """How to see the queues, to find the key and to submit, for the release as it is."""
     notes = render({})[f"{CHART.name}/templates/NOTES.txt"]
 
-    assert "get secret trial-genfleet-api -o jsonpath='{.data.api-key}'" in notes
+    assert "get secret trial-genfleet-api -o jsonpath='{.data.api-key}' | base64 -d | cut -d, -f1" in notes
     assert "kubectl -n here get gq" in notes
     assert "port-forward svc/trial-genfleet-api 8001:8001" in notes
     assert "/api/v1/tasks/submit" in notes

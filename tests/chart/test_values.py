@@ -8,9 +8,10 @@ from typing import Any
 
 import helm_python
 import pytest
+import yaml
 
-from tests.support.helm import CHART, ENVIRONMENTS
-from tests.support.rendered import chart, render
+from tests.support.helm import CHART, ENVIRONMENTS, HOST
+from tests.support.rendered import chart, manifests, merged, render
 from tools.chart import definition, readme, values, values_schema
 
 CRD = "generationqueues.genfleet.dev.yaml"
@@ -32,6 +33,18 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         "at '/queues/a': additional properties 'scalin'",
     ),
     ("a queue without its name", {"queues": {"a": {}}}, "at '/queues/a': missing property 'queue'"),
+    ("a name that no resource has", {"queues": {"Gpu_X": {"queue": "default"}}}, "'Gpu_X' does not match pattern"),
+    (
+        "a typing error in a variable",
+        {"operator": {"env": [{"nam": "A", "value": "b"}]}},
+        "at '/operator/env/0': missing property 'name'",
+    ),
+    ("a variable that is a number", {"api": {"env": [{"name": "A", "value": 1}]}}, "got number, want string"),
+    (
+        "a typing error in what a pod asks for",
+        {"api": {"resources": {"request": {"cpu": 1}}}},
+        "at '/api/resources': additional properties 'request' not allowed",
+    ),
     (
         "a typing error in a pool",
         {"queues": {"a": {"queue": "a", "pools": [{"name": "p", "gpu": 1}]}}},
@@ -69,11 +82,29 @@ def test_wrong_values_are_refused(given: dict[str, Any], says: str) -> None:
 @pytest.mark.parametrize("environment", [None, *ENVIRONMENTS], ids=lambda path: path.stem if path else "defaults")
 def test_helm_has_nothing_to_say_against_the_chart(environment: Path | None) -> None:
     """`helm lint` finds no error, whichever values it is given."""
-    given = helm_python.values_from_yaml(environment.read_text()) if environment else {}
+    given = merged(helm_python.values_from_yaml(environment.read_text()), HOST) if environment else {}
 
     report = helm_python.lint(CHART, given, strict=True, kube_version="v1.29.0")
 
     assert report["errors"] == []
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
+def test_a_host_is_nobody_s_but_yours(environment: Path) -> None:
+    """Who serves clients from outside is asked for the name: none is made up."""
+    given = helm_python.values_from_yaml(environment.read_text())
+    if environment.stem == "values-dev":
+        assert render(given)
+    else:
+        with pytest.raises(helm_python.HelmError, match=r"in api\.ingress\.host"):
+            render(given)
+
+
+def test_a_queue_of_an_environment_can_be_left_out() -> None:
+    """`--set queues.default=null`, as for a queue of your own in its place."""
+    given = merged(yaml.safe_load((CHART / "values-dev.yaml").read_text()), {"queues": {"default": None}})
+    found = {each["metadata"]["name"] for each in manifests(given) if each["kind"] == "GenerationQueue"}
+    assert found == {"gpu-heavy", "gpu-medium", "cpu-intensive"}
 
 
 def test_the_schema_is_closed() -> None:

@@ -18,7 +18,7 @@ import yaml
 
 from genfleet.contract.queue import API_VERSION, KIND
 from tests.cluster.kubectl import CRD, Kubectl
-from tests.support.helm import CHART, ENVIRONMENTS, Release
+from tests.support.helm import CHART, ENVIRONMENTS, HOST, Release
 from tests.support.rendered import manifests, merged
 from tests.support.waiting import wait_for
 
@@ -213,6 +213,6 @@ def _may(kubectl: Kubectl, account: str, what: str, namespace: str) -> bool:
 @pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda path: path.stem)
 def test_the_api_server_takes_every_manifest(environment: Path, kubectl: Kubectl, restricted: str) -> None:
     """Of each environment's file, with strict validation and the cluster's own rules."""
-    chosen = yaml.safe_load(environment.read_text())
+    chosen = merged(yaml.safe_load(environment.read_text()), HOST)
     for document in manifests(merged(chosen, {"crds": {"upgrade": False}}), namespace=restricted):
         kubectl("apply", "--dry-run=server", "--validate=strict", "-n", restricted, "-f", "-", give=document)

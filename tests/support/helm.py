@@ -14,6 +14,8 @@ import helm_python
 
 CHART = Path(__file__).parents[2] / "deploy" / "helm" / "genfleet"
 ENVIRONMENTS = tuple(sorted(CHART.glob("values-*.yaml")))
+HOST = {"api": {"ingress": {"host": "genfleet.example.com"}}}
+"""What everybody has to set in the values of an environment."""
 
 WITHIN_S = 150
 """How long an installation may take: images are there, nothing has to be pulled."""

@@ -159,10 +159,28 @@ storageClassName: {{ . | quote }}
 {{- if and .Values.operator.clusterWide .Values.operator.namespaces }}
 {{- fail "operator.clusterWide serves all namespaces: remove operator.namespaces, or set operator.clusterWide to false" }}
 {{- end }}
+{{- include "genfleet.checkVolume" . }}
 {{- if and .Values.api.ingress.enabled (not .Values.api.ingress.host) }}
 {{- fail "api.ingress.enabled needs the name under which clients reach the API in api.ingress.host" }}
 {{- end }}
 {{- if and .Values.queues (not (has .Release.Namespace (include "genfleet.namespaces" . | fromJsonArray))) (not .Values.operator.clusterWide) }}
 {{- fail (printf "queues are made in the release's namespace, which operator.namespaces leaves out: add %s to it" .Release.Namespace) }}
+{{- end }}
+{{- end }}
+
+{{/* Kubernetes changes no volume of a StatefulSet: the upgrade would fail after it has changed half of the release. */}}
+{{- define "genfleet.checkVolume" -}}
+{{- $name := printf "%s-redis" (include "genfleet.fullname" .) }}
+{{- $there := lookup "apps/v1" "StatefulSet" .Release.Namespace $name }}
+{{- if and $there .Values.redis.bundled.enabled }}
+{{- $wanted := .Values.redis.bundled.persistence }}
+{{- $size := ternary $wanted.size "" (and $wanted.enabled (not $wanted.existingClaim)) }}
+{{- $now := "" }}
+{{- range dig "spec" "volumeClaimTemplates" (list) $there }}
+{{- $now = .spec.resources.requests.storage }}
+{{- end }}
+{{- if ne $size $now }}
+{{- fail (printf "redis.bundled.persistence cannot be changed by an upgrade (size of the volume: now %q, wanted %q): leave it as it is; or, if the tasks that are there may be lost, `kubectl -n %s delete statefulset %s` first" $now $size .Release.Namespace $name) }}
+{{- end }}
 {{- end }}
 {{- end }}
