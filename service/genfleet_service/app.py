@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from importlib import import_module
 from importlib.metadata import version
+from itertools import chain
 from pkgutil import iter_modules
 
 import structlog
@@ -152,7 +153,8 @@ async def _not_routed(request: Request, error: Exception) -> Response:
 def _allowed(request: Request) -> list[str]:
     """Every method of a path. The framework names those of the first route alone, and a path may have several."""
     methods = set[str]()
-    for route in request.app.routes:
+    # What the app itself has in its list for a router does not tell its methods.
+    for route in chain(request.app.routes, *(router.routes for router in ROUTERS)):
         if route.matches(request.scope)[0] is not Match.NONE:
             methods |= getattr(route, "methods", None) or set()
     return sorted(methods)
