@@ -50,12 +50,9 @@ async def submit(service: Service, caller: Caller, task: NewTask, once: Once | N
 
 
 def once_of(request: Request, asked: bytes) -> Once | None:
-    """What the Idempotency-Key of a request stands for; None without one. `asked` is JSON: its order does not matter.
-
-    Raises Refusal.
-    """
+    """What the Idempotency-Key of a request stands for; None without one. `asked` is JSON. Raises Refusal."""
     name = name_of(request)
-    return once(name, asked) if name is not None else None
+    return once(name, orjson.loads(asked)) if name is not None else None
 
 
 def name_of(request: Request) -> str | None:
@@ -73,9 +70,12 @@ def checked_name(name: object, where: str) -> str:
     return name
 
 
-def once(name: str, asked: bytes) -> Once:
-    """What a request under this name stands for."""
-    canonical = orjson.dumps(orjson.loads(asked), option=orjson.OPT_SORT_KEYS)
+def once(name: str, asked: object) -> Once:
+    """What a request under this name stands for; the order of keys does not matter. Raises Refusal."""
+    try:
+        canonical = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # the encoder stops at 254 levels, the decoder at 1024
+        raise replies.invalid({"body": "Must not be nested deeper than 250 levels"}) from None
     return Once(name, hashlib.sha256(canonical).hexdigest())
 
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, NotRequired
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
@@ -83,7 +82,7 @@ def _part(caller: Caller, item: Any, name: str | None, callbacks: CallbackRules)
             name = admission.checked_name(own, KEY)
         task, warnings = read_sent(item, key_id=caller.key_id, callbacks=callbacks)
         admission.check_project(caller, task.project)
-        return Ready(task, warnings, admission.once(name, orjson.dumps(item)) if name is not None else None)
+        return Ready(task, warnings, admission.once(name, item) if name is not None else None)
     except replies.Refusal as refusal:
         return refusal
 

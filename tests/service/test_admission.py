@@ -235,6 +235,16 @@ def test_what_is_no_name(api: httpx.Client, name: Any) -> None:
     assert total(api) == 0
 
 
+def test_nesting_that_cannot_be_compared_is_refused(api: httpx.Client) -> None:
+    """NS-005, TS-146: a key that we do not know may hold anything, but a request has to be comparable with the next."""
+    deep: Any = []
+    for _ in range(300):
+        deep = [deep]
+    answer = once(api, "order-17", submission(anything=deep))
+    assert (answer.status_code, list(answer.json()["details"])) == (400, ["body"])
+    assert post(api, submission(anything=deep)).status_code == 200
+
+
 def test_a_repeated_retry_is_one_task(api: httpx.Client, store: SyncStore) -> None:
     """NS-005, TS-052: the same new task for the same retry under the same name."""
     failed = settled(api, store, State.FAILED)

@@ -83,6 +83,15 @@ def test_a_part_may_have_a_key_of_its_own(api: httpx.Client) -> None:
     assert alone.json()["task_id"] == ids(first)[0]
 
 
+def test_a_part_that_cannot_be_compared_is_refused_alone(api: httpx.Client) -> None:
+    """NS-005, TS-146: with a name, what is nested too deep to be compared; the other parts are tasks."""
+    deep: Any = []
+    for _ in range(300):
+        deep = [deep]
+    body = batch(api, submission(anything=deep), submission(), **{"Idempotency-Key": "one"})
+    assert [result["error"] and result["error"]["status"] for result in body["results"]] == [400, None]
+
+
 @pytest.mark.parametrize(
     ("body", "details"),
     [
