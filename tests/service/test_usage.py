@@ -12,6 +12,7 @@ from genfleet.contract.keys import key
 from genfleet.contract.states import State
 from genfleet.store import steps
 from genfleet.store.client import SyncStore
+from genfleet.store.usage import EPOCH
 from tests.service.acts import PROJECT, seconds_running, settled, submitted
 from tests.support.servers import Redis
 
@@ -82,16 +83,26 @@ def test_tasks_by_type_and_outcome(api: httpx.Client, store: SyncStore, redis_se
 
 def test_days_are_chosen_and_added_up(api: httpx.Client, redis_server: Redis) -> None:
     """Both ends are included; days without use are left out; what is longer ago than is kept is not asked for."""
-    for day, runs in ((20_000, 1), (20_001, 2), (20_009, 4)):  # 2024-10-04, 2024-10-05 and 2024-10-13
+    today = datetime.now(UTC).date()
+    before, first, last = (today - timedelta(days=ago) for ago in (50, 49, 41))
+    for day, runs in ((before, 1), (first, 2), (last, 4)):
         for what, number in (("completed", runs), ("run_ms", 1500 * runs)):
-            redis_server.client.hincrby(key("usage", PROJECT, day), f"generate_image:{what}", number)
-    body = used(api, **{"from": "2024-10-05", "to": "2024-10-13"})
+            redis_server.client.hincrby(key("usage", PROJECT, (day - EPOCH).days), f"generate_image:{what}", number)
+    body = used(api, **{"from": first.isoformat(), "to": last.isoformat()})
     assert [(day["date"], day["total"]["run_seconds"]) for day in body["by_day"]] == [
-        ("2024-10-05", 3.0),
-        ("2024-10-13", 6.0),
+        (first.isoformat(), 3.0),
+        (last.isoformat(), 6.0),
     ]
     assert body["total"]["completed"] == body["by_type"]["generate_image"]["completed"] == 6
-    assert used(api, **{"from": "1970-01-01", "to": "2024-10-13"})["first_day"] == "2023-09-09"
+
+
+@pytest.mark.parametrize("to", ["0001-01-01", "9999-12-31"])
+def test_only_days_that_are_kept_are_looked_at(api: httpx.Client, to: str) -> None:
+    """NS-008: 400 days at the most, whatever is asked for, and the answer says which."""
+    body, today = used(api, **{"from": "0001-01-01", "to": to}), datetime.now(UTC).date()
+    oldest = (today - timedelta(days=400)).isoformat()
+    assert (body["first_day"], body["last_day"]) == (oldest, oldest if to < oldest else today.isoformat())
+    assert used(api, to=to)["last_day"] == body["last_day"]
 
 
 def test_what_was_used_is_kept_for_400_days(api: httpx.Client, store: SyncStore, redis_server: Redis) -> None:
@@ -106,6 +117,7 @@ def test_what_was_used_is_kept_for_400_days(api: httpx.Client, store: SyncStore,
     [
         pytest.param({"from": "2026-02-01", "to": "2026-01-01"}, "to", id="the end before the beginning"),
         pytest.param({"from": "yesterday"}, "from", id="a day in words"),
+        pytest.param({"from": "9999-12-31"}, "from", id="a day to come"),
     ],
 )
 def test_wrong_days_are_refused(api: httpx.Client, query: dict[str, str], field: str) -> None:

@@ -68,6 +68,8 @@ async def project_usage(
     if first and last and last < first:
         raise _BAD
     used = await service.store.run(usage(project_id, first, last))
+    if used.first > used.last:
+        raise replies.invalid({"from": "Must not be after today"}, "Invalid query")
     return json_reply(_told(project_id, used))
 
 
