@@ -351,6 +351,7 @@ def test_until_means_before(api: httpx.Client, redis_server: Redis) -> None:
     pages = [listed(api, since=since, until=until, limit=1, page=page) for page in (1, 2, 3)]
     assert [ids(page) for page in pages] == [[made[1]], [made[2]], []]
     assert {page["pagination"]["total"] for page in pages} == {2}
+    assert listed(api, since=until, until=since)["pagination"] == {"page": 1, "limit": 20, "total": 0, "total_pages": 0}
 
 
 def test_an_old_task_that_has_not_ended_is_still_listed(api: httpx.Client, redis_server: Redis) -> None:

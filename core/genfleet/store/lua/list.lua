@@ -21,7 +21,7 @@ local total, ids
 if expire(now) < CHORE_LIMIT then
   -- By rank, so that a page far back, or of a large project, costs what the first page of a small one does.
   local newer = redis.call('ZCOUNT', index, before, '+inf')
-  total = redis.call('ZCOUNT', index, since, '+inf') - newer
+  total = math.max(0, redis.call('ZCOUNT', index, since, '+inf') - newer) -- `before` may be before `since`
   ids = offset < total and redis.call('ZREVRANGE', index, newer + offset, newer + math.min(offset + limit, total) - 1) or {}
 else
   -- After a long time away, the chores are still behind: then it is seen for each task whether it has expired.
