@@ -23,6 +23,8 @@ LONGEST_GRACE = timedelta(days=30)
 Limit = Annotated[int, Field(ge=0, strict=True)]
 OneScope = Annotated[Scope, WithJsonSchema({"type": "string", "enum": [*Scope]})]
 """Written out where it is used: the body of a request is described in one piece."""
+ProjectName = Annotated[str, Field(min_length=1, max_length=255)]
+"""As a submission may name it (TS-009)."""
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -45,7 +47,7 @@ class KeyTerms(BaseModel):
     scopes: Annotated[frozenset[OneScope], Field(min_length=1, json_schema_extra=_TWICE_IS_ONCE)] = frozenset(
         {Scope.SUBMIT, Scope.READ}
     )
-    projects: Annotated[frozenset[str], Field(min_length=1, json_schema_extra=_TWICE_IS_ONCE)] | None = None
+    projects: Annotated[frozenset[ProjectName], Field(min_length=1, json_schema_extra=_TWICE_IS_ONCE)] | None = None
     """The only projects that it may use and see."""
     submissions_per_minute: Limit | None = None
     """0: as many as it likes; and so for the others."""

@@ -171,6 +171,7 @@ def test_uses_are_written_down_together(api: httpx.Client, redis_server: Redis) 
         pytest.param({"scopes": ["everything"]}, "scopes.0", "'submit', 'read' or 'admin'", id="unknown scope"),
         pytest.param({"scopes": []}, "scopes", "at least 1 item", id="no scope"),
         pytest.param({"scope": ["read"]}, "scope", "not known here", id="misspelt"),
+        pytest.param({"projects": [""]}, "projects.0", "is required", id="a project without a name"),
         pytest.param({"project_tasks": -1}, "project_tasks", "greater than or equal to 0", id="negative limit"),
         pytest.param({"scopes": ["admin"], "projects": ["a"]}, "projects", "every project", id="admin of one project"),
     ],
@@ -215,6 +216,16 @@ def test_a_revoked_key_is_refused_everywhere_within_seconds(site: Site, api: htt
         assert not may(another, made["api_key"])
         wait_for("the other one has heard of it", lambda: not may(api, made["api_key"]), within=5)
     assert api.delete(f"/api/v1/keys/{made['key_id']}").json()["error"] == "key_not_found"
+
+
+def test_a_revoked_key_signs_what_is_still_to_come(api: httpx.Client, redis_server: Redis) -> None:
+    """NS-012: its tasks go on, and their webhooks are signed as before; when none can be left, the secret goes."""
+    made = make(api, scopes=["submit"])
+    secret = api.get("/api/v1/webhooks/secret", headers={"X-API-Key": made["api_key"]}).json()["secret"]
+    api.delete(f"/api/v1/keys/{made['key_id']}")
+    name = key("webhook_secret", made["key_id"])
+    assert redis_server.client.hget(name, "secret") == secret.encode()
+    assert 30 * 86_400 < redis_server.client.ttl(name) <= 31 * 86_400
 
 
 def test_keys_that_cannot_be_changed(api: httpx.Client) -> None:

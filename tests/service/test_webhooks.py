@@ -235,6 +235,7 @@ def test_a_receiver_that_hangs_holds_up_nobody(calling: Calling) -> None:
         ("https://[::ffff:10.0.0.1]/hook", "must lead to a public address"),
         ("https://169.254.169.254/latest", "must lead to a public address"),
         ("https://localhost/hook", "must lead to a public address"),
+        (f"https://your-app.com/{'x' * 2_000}", "must have at most 2000 characters"),
     ],
 )
 def test_a_callback_url_that_cannot_be(api: httpx.Client, url: str, fault: str) -> None:
@@ -412,6 +413,7 @@ def test_a_key_for_some_projects_sees_their_webhooks_alone(calling: Calling) -> 
     assert status_of("GET", f"tasks/{task_id}/deliveries") == 404
     assert status_of("POST", f"tasks/{task_id}/deliveries/resend") == 404
     assert status_of("GET", "webhooks/deliveries") == 403
+    assert status_of("GET", "webhooks/deliveries?project_id=") == 400
     assert status_of("GET", f"webhooks/deliveries?project_id={PROJECT}") == 403
     assert status_of("GET", "webhooks/deliveries?project_id=other") == 200
 

@@ -62,7 +62,7 @@ async def deliveries(
     service: ServiceDep,
     caller: CallerDep,
     status: Annotated[DeliveryState | None, Query(description="Only deliveries in this state")] = None,
-    project_id: Annotated[str | None, Query(description="Only those of this project's tasks")] = None,
+    project_id: Annotated[str | None, Query(min_length=1, description="Only those of this project's tasks")] = None,
     page: Page = 1,
     limit: Limit = 20,
 ) -> Response:

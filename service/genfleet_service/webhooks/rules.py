@@ -9,6 +9,10 @@ from urllib.parse import urlsplit
 from genfleet.egress import is_public
 
 
+LONGEST = 2_000
+"""Characters of a URL. A longer one is not looked at: what is found out is remembered, and would fill the memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class CallbackRules:
     """What this installation allows."""
@@ -20,7 +24,7 @@ class CallbackRules:
 
     def fault(self, url: str) -> str | None:
         """What is wrong with a URL, as the rest of a sentence; None: nothing that can be seen without a look-up."""
-        return _fault(self, url)
+        return _fault(self, url) if len(url) <= LONGEST else f"must have at most {LONGEST} characters"
 
 
 @lru_cache  # an application sends the same few all day
