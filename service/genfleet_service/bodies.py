@@ -12,6 +12,8 @@ from genfleet_service import replies
 
 Model = TypeVar("Model", bound=BaseModel)
 
+MOST_EXPLAINED = 200
+"""Wrong fields that one answer names: a body of 1 MiB may hold a hundred thousand."""
 _LABELS = {"project_id": "Project ID", "callback_url": "Callback URL"}
 
 
@@ -35,8 +37,8 @@ def read(body: bytes, model: type[Model]) -> Model:
 
 
 def explained(error: ValidationError, *above: str) -> dict[str, str]:
-    """A sentence for each wrong field, by its dotted path (TS-146)."""
-    faults = error.errors(include_url=False, include_input=False)
+    """A sentence for each wrong field, by its dotted path (TS-146); of very many, for the first of them."""
+    faults = error.errors(include_url=False, include_input=False)[:MOST_EXPLAINED]
     return {".".join((*above, *map(str, fault["loc"]))): _sentence(fault) for fault in faults}
 
 

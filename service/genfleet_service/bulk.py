@@ -6,7 +6,6 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
@@ -21,7 +20,7 @@ from genfleet.store.records import Listed, NewTask
 from genfleet_service import admission, replies, views
 from genfleet_service.access import Caller
 from genfleet_service.context import Service
-from genfleet_service.submissions import Time
+from genfleet_service.moments import BodyTime, milliseconds
 
 CANCEL_CHUNK, CANCEL_CHUNKS = 200, 25
 """Tasks of one step, about 10 ms of Redis, and steps of one request."""
@@ -37,8 +36,8 @@ class _Request(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     task_type: str | None = None
-    since: Time | None = None
-    until: Time | None = None
+    since: BodyTime | None = None
+    until: BodyTime | None = None
     dry_run: bool = False
 
 
@@ -98,12 +97,8 @@ def filters(project: str, states: Sequence[State], asked: _Request) -> list[Filt
     if asked.task_type is not None and asked.task_type not in TASK_TYPES:
         fault = f"Unknown task type '{asked.task_type}': use one of {', '.join(TASK_TYPES)}"
         raise replies.invalid({"task_type": fault}, "Invalid request")
-    since, before = _ms(asked.since), _ms(asked.until)
+    since, before = milliseconds(asked.since), milliseconds(asked.until)
     return [Filter(project, state, asked.task_type, since, before) for state in states]
-
-
-def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else round(moment.timestamp() * 1000)
 
 
 async def dry_run(service: Service, wanted: Sequence[Filter]) -> BulkBody:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from genfleet.contract.limits import Reason, Refused
 from genfleet.contract.task_types import DEFAULT_PRIORITY, TASK_TYPES
@@ -16,27 +16,12 @@ from genfleet.store.records import Moment, NewTask, TaskRecord
 from genfleet.store.scripts import AHEAD_MOST
 from genfleet_service import replies
 from genfleet_service.bodies import explained, json_object
-from genfleet_service.webhooks.rules import CallbackRules
+from genfleet_service.moments import BodyTime
+from genfleet_service.webhooks.rules import LONGEST, CallbackRules
 
 _UNKNOWN_LOOKED_AT, _NAME_LOOKED_AT = 10, 40
 """Unknown keys, and characters of one, that are compared with the known ones: nobody is to buy our time with keys."""
-
-
 _AHEAD_MOST_S = round(AHEAD_MOST.total_seconds())
-
-
-def _written(moment: object) -> object:
-    if not isinstance(moment, str):
-        raise ValueError("Must be a time in ISO 8601, such as 2026-01-31T10:00:00Z")  # noqa: TRY004  what pydantic tells
-    return moment
-
-
-def _zoned(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-Time = Annotated[datetime, BeforeValidator(_written), AfterValidator(_zoned), Field(strict=False)]
-"""ISO 8601; a time without a zone is UTC."""
 
 
 class Submission(BaseModel):
@@ -48,15 +33,15 @@ class Submission(BaseModel):
     task_type: Annotated[str, Field(json_schema_extra={"enum": list(TASK_TYPES)})]
     task_data: dict[str, Any]
     priority: Annotated[int, Field(ge=1, le=3)] = DEFAULT_PRIORITY
-    callback_url: Annotated[str, Field(max_length=2_000)] | None = None
+    callback_url: Annotated[str, Field(max_length=LONGEST)] | None = None
     metadata: dict[str, Any] | None = None
     delay_seconds: Annotated[float, Field(ge=0, le=_AHEAD_MOST_S)] | None = None
     """It gets in line so much later."""
-    run_at: Time | None = None
+    run_at: BodyTime | None = None
     """It gets in line then."""
     deadline_seconds: Annotated[float, Field(gt=0, le=_AHEAD_MOST_S)] | None = None
     """If it has not started so much later, it has failed."""
-    deadline: Time | None = None
+    deadline: BodyTime | None = None
     """If it has not started by then, it has failed."""
 
 

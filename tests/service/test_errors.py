@@ -165,6 +165,12 @@ def test_wrong_fields_are_named(
     assert nothing_was_stored(redis_server)
 
 
+def test_of_very_many_faults_the_first_are_named(api: httpx.Client) -> None:
+    """TS-146: the answer to 1 MiB of mistakes is no larger than what was sent."""
+    answer = api.post("/api/v1/tasks/batch", json={"tasks": [{}]} | {f"k{number}": 1 for number in range(1_000)})
+    assert (answer.status_code, len(answer.json()["details"])) == (400, 200)
+
+
 def test_an_unknown_type_is_told_which_there_are(api: httpx.Client) -> None:
     """TS-018, TS-017: 400 with `details.task_type`, which lists the eight types that are known."""
     answer = post(api, submission(task_type="make_coffee"))

@@ -76,6 +76,7 @@ TOO_LATE = "Must be in the future, after the task may run, and at most 30 days a
             id="two deadlines",
         ),
         pytest.param({"run_at": 1769853600}, {"run_at": NO_TIME}, id="a number for a time"),
+        pytest.param({"run_at": "1769853600"}, {"run_at": NO_TIME}, id="a number in quotes"),
         pytest.param(
             {"delay_seconds": -1}, {"delay_seconds": "Input should be greater than or equal to 0"}, id="negative"
         ),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -13,7 +12,7 @@ from genfleet.contract.task_types import TASK_TYPES
 from genfleet.store import steps
 from genfleet_service import admission, openapi, replies, views
 from genfleet_service.context import CallerDep, ServiceDep
-from genfleet_service.moments import QueryTime
+from genfleet_service.moments import QueryTime, milliseconds
 from genfleet_service.replies import json_reply
 
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
@@ -60,8 +59,8 @@ async def list_tasks(
             project_id,
             state=status,
             task_type=task_type,
-            since_ms=_milliseconds(since) if since else None,
-            before_ms=_milliseconds(until) if until else None,
+            since_ms=milliseconds(since),
+            before_ms=milliseconds(until),
             offset=(page - 1) * limit,
             limit=limit,
             documents={_READ_FROM[field] for field in shown if field in _READ_FROM},
@@ -94,8 +93,3 @@ def _fields(asked: str | None) -> tuple[str, ...]:
 
 def _only(task: views.ListedTask, shown: tuple[str, ...]) -> dict[str, Any]:
     return {name: value for name, value in task.items() if name in shown or name == "omitted"}
-
-
-def _milliseconds(moment: datetime) -> int:
-    """A time without a zone is UTC."""
-    return round((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
