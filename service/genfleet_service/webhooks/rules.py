@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 from genfleet.egress import is_public
 
-
 LONGEST = 2_000
 """Characters of a URL. A longer one is not looked at: what is found out is remembered, and would fill the memory."""
 
