@@ -100,6 +100,20 @@ def test_a_full_fleet_is_renewed_one_by_one(site: Installation, film: Film) -> N
     assert film.most(is_there) == 2
 
 
+def test_a_slip_in_a_template_costs_no_worker(site: Installation) -> None:
+    """The API server cannot read it: the field is named, and work goes on with the last revision."""
+    declared(site, cooldown=60)
+    site.completed(site.work(0.2), within=60)
+    (good,) = site.deployments()
+    pools = [{"name": "default", "template": {"spec": {"nodeSelectr": {"pool": "gpu"}}}}]
+    site.run("patch", "gq", "images", "--type=merge", "-p", json.dumps({"spec": {"pools": pools}}))
+    wait_for("it is told", lambda: site.status("images").get("degraded") == "InvalidTemplate", within=20)
+
+    site.completed(*(site.work(0.2) for _ in range(3)), within=60)
+    assert "pool 'default': template: spec.nodeSelectr is no field of a pod" in site.status("images")["message"]
+    assert set(site.deployments()) == {good}
+
+
 def _editions(site: Installation) -> set[str]:
     containers = [pod["spec"]["containers"][0] for pod in site.workers()]
     return {entry.get("value", "") for each in containers for entry in each["env"] if entry["name"] == "EDITION"}
