@@ -26,6 +26,7 @@ from genfleet_service import gates, openapi, replies, routes
 from genfleet_service.context import Service
 from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
+from genfleet_service.listeners import Listeners
 from genfleet_service.media import Media
 from genfleet_service.routes import batches, bulk, events, fleet, health, projects, queues, tasks, usage, webhooks
 from genfleet_service.routes import keys as key_routes
@@ -100,7 +101,7 @@ def _lifespan(settings: ServiceSettings, keys: KeyRing, stopping: asyncio.Event)
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loop, store = asyncio.get_running_loop(), AsyncStore(settings.redis_url)
         feed = Feed(store)
-        app.state.service = Service(settings, store, keys, feed, loop.time())
+        app.state.service = Service(settings, store, keys, feed, Listeners(settings.key_listeners), loop.time())
         try:
             await keys.refresh(store)
         except StoreUnavailable as error:

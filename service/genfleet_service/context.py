@@ -12,6 +12,7 @@ from genfleet_service import replies
 from genfleet_service.access import Caller
 from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
+from genfleet_service.listeners import Listeners
 from genfleet_service.settings import ServiceSettings
 
 
@@ -23,6 +24,7 @@ class Service:
     store: AsyncStore
     keys: KeyRing
     feed: Feed
+    listeners: Listeners
     started: float
     """By the event loop's clock."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import resource
 import socket
 import sys
 
@@ -50,6 +51,7 @@ class _Server(uvicorn.Server):
 def _serve(settings: ServiceSettings) -> int:
     logs.set_up("api", level=settings.log_level, style=settings.log_format)
     stopping = asyncio.Event()
+    _take_connections()
     with _listen(settings.host, settings.port) as listener:
         config = uvicorn.Config(
             create_app(settings, stopping),
@@ -62,6 +64,12 @@ def _serve(settings: ServiceSettings) -> int:
         server = _Server(config, stopping)
         server.run(sockets=[listener])
     return 0
+
+
+def _take_connections() -> None:
+    """As many as the system allows us: most start programs with 1,024, which a few hundred listeners would use up."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listen(host: str, port: int) -> socket.socket:

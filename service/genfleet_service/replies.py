@@ -86,6 +86,12 @@ def rate_limited(message: str, wait_s: int, headers: Mapping[str, str]) -> Refus
     return Refusal(429, "rate_limit_exceeded", message, retry_after=wait_s, headers=headers)
 
 
+def too_many_listeners(most: int) -> Refusal:
+    """The key has as many streams and waits open as it may in one process."""
+    message = f"This API key has {most} event streams and waits open here: end some, or try again later"
+    return rate_limited(message, RETRY_SOON, {"Retry-After": str(RETRY_SOON)})
+
+
 def reused_key() -> Refusal:
     """NS-005: two different requests under one Idempotency-Key."""
     message = "This Idempotency-Key came before, with another request: a new request needs a new one"

@@ -31,6 +31,8 @@ class ServiceSettings(ProgramSettings):
     """An event stream on which nothing happens says so this often, so that nobody on the way takes it for dead."""
     longest_wait_seconds: int = Field(default=60, ge=0, le=600)
     """Longest wait that `Prefer: wait` is granted."""
+    key_listeners: int = Field(default=1000, ge=0)
+    """Event streams and waits that one key may have open at a time in this process. 0 is no limit."""
     alert_period_seconds: float = Field(default=10, ge=0.05, le=600)
     """How often one of the API processes looks for alerts, and logs those that are raised or over (TS-079)."""
     allow_http_callbacks: bool = False

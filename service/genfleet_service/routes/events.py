@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
@@ -16,6 +16,7 @@ from genfleet.errors import StoreUnavailable
 from genfleet.store import steps
 from genfleet.store.records import Event, TaskRecord
 from genfleet_service import events, openapi
+from genfleet_service.access import Caller
 from genfleet_service.context import CallerDep, Service, ServiceDep
 from genfleet_service.feed import AGAIN_S, Gap
 from genfleet_service.lookup import OFTEN, look_at
@@ -31,14 +32,19 @@ LastEventIdHeader = Annotated[str | None, Header(alias="Last-Event-ID", descript
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events, until their source ends or the client goes."""
+    """Server-sent events, until their source ends or the client goes. `place` is held for as long as that takes."""
 
     media_type = "text/event-stream"
 
+    def __init__(self, frames: AsyncGenerator[bytes], place: AbstractContextManager[None]) -> None:
+        super().__init__(frames, headers=events.HEADERS)
+        self._place = place
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send them; whatever happens, nothing goes on listening afterwards."""
+        """Send them; whatever happens, nothing goes on listening afterwards. Raises Refusal before that."""
         async with aclosing(self.body_iterator):  # type: ignore[type-var]  # it is the generator that was given
-            await super().__call__(scope, receive, send)
+            with self._place:
+                await super().__call__(scope, receive, send)
 
 
 @router.get(
@@ -62,7 +68,7 @@ async def task_events(
         told = await _so_far(service, task, after)
         kept: events.EventsBody = {"task_id": task_id, "events": told, "complete": not any(map(_is_gap, told))}
         return json_reply(kept)
-    return _stream(service, task, after, only_logs=False)
+    return _stream(service, caller, task, after, only_logs=False)
 
 
 @router.get("/{task_id}/logs", name="logs", responses=openapi.event_stream(events.LogsBody, events.WRONG_ID, OFTEN))
@@ -78,7 +84,7 @@ async def task_logs(
     after = events.asked_after(header, last_event_id)
     task, _ = await look_at(service, caller, task_id)
     if follow:
-        return _stream(service, task, after or 0, only_logs=True)
+        return _stream(service, caller, task, after or 0, only_logs=True)
     told = await _so_far(service, task, after or 0)
     lines = [events.line(event) for event in told if event["event"] == "log"]
     kept: events.LogsBody = {"task_id": task_id, "logs": lines, "complete": not any(map(_is_gap, told))}
@@ -94,11 +100,11 @@ def _is_gap(told: events.EventBody) -> bool:
     return told["event"] == "gap"
 
 
-def _stream(service: Service, task: TaskRecord, after: int | None, *, only_logs: bool) -> Response:
+def _stream(service: Service, caller: Caller, task: TaskRecord, after: int | None, *, only_logs: bool) -> Response:
     if is_final(task.state) and after == task.events and after:
         return Response(status_code=204)  # a browser stops connecting again
     told = _past(service, task, after) if is_final(task.state) else _live(service, task, after)
-    return EventStream(_frames(told, only_logs=only_logs), headers=events.HEADERS)
+    return EventStream(_frames(told, only_logs=only_logs), service.listeners.place(caller.key_id))
 
 
 async def _frames(told: AsyncGenerator[events.EventBody | None], *, only_logs: bool) -> AsyncGenerator[bytes]:

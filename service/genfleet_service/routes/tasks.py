@@ -47,10 +47,10 @@ async def submit(request: Request) -> Response:
     task, warnings = read_submission(body, key_id=caller.key_id, callbacks=service.settings.callbacks())
     answer = await admission.submit(service, caller, task, admission.once_of(request, body))
     told, headers = views.submitted(task, answer, warnings), _headers(caller, answer)
-    wait = prefer.seconds(request.scope["headers"], service.settings.longest_wait_seconds)
+    wait = prefer.granted(request, service, caller)
     if wait is None:
         return json_reply(told, headers=headers)
-    ended = await prefer.end_of(service, answer.id, wait)
+    ended = await prefer.end_of(service, caller, answer.id, wait)
     return json_reply({**told, **views.status(ended)} if ended else told, headers=headers | prefer.applied(wait))
 
 
@@ -59,10 +59,10 @@ async def status(request: Request) -> Response:
     """State and progress of a task."""
     service, caller = service_of(request), caller_of(request)
     task, headers = await look_at(service, caller, request.path_params["task_id"])
-    wait = prefer.seconds(request.scope["headers"], service.settings.longest_wait_seconds)
+    wait = prefer.granted(request, service, caller)
     if wait is None:
         return json_reply(views.status(task), headers=headers)
-    ended = await prefer.end_of(service, task.id, wait)
+    ended = await prefer.end_of(service, caller, task.id, wait)
     return json_reply(
         views.status(ended or await find(service, caller, task.id)), headers=headers | prefer.applied(wait)
     )
