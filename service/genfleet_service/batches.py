@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from genfleet.contract.limits import Refused
+from genfleet.store.calls import Call
 from genfleet.store.records import NewTask, Once, Submitted
-from genfleet.store.steps import Call, submit_within
+from genfleet.store.steps import submit_within
 from genfleet_service import admission, replies, views
 from genfleet_service.access import Caller
 from genfleet_service.submissions import read_sent

@@ -11,8 +11,8 @@ from genfleet.contract.keys import broker_list, key
 from genfleet.contract.states import MOVES, State, is_final
 from genfleet.contract.task_types import QUEUES
 from genfleet.store import scripts, steps
+from genfleet.store.calls import Call
 from genfleet.store.client import SyncStore
-from genfleet.store.steps import Call
 from tests.support.servers import Redis
 from tests.support.tasks import new_task, queue_seen, record, running, submitted
 

@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from genfleet.errors import StoreUnavailable
+from genfleet.store.calls import Call
 from genfleet.store.records import QueueSeen, Survey, WorkerSeen
-from genfleet.store.steps import Call
 from genfleet_operator import names
 from genfleet_operator.kube import DEPLOYMENTS, PODS, REPLICA_SETS, ClusterRefused, ClusterUnavailable
 from genfleet_operator.world import World

@@ -26,9 +26,9 @@ from pydantic import ValidationError
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.errors import PermanentError, StoreUnavailable
 from genfleet.store import steps
+from genfleet.store.calls import Call
 from genfleet.store.client import SyncStore
 from genfleet.store.records import Lease
-from genfleet.store.steps import Call
 from genfleet_workers import failures
 from genfleet_workers.artifacts import Artifacts
 from genfleet_workers.engines.base import Engine, Job, Log

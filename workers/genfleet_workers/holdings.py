@@ -17,8 +17,8 @@ from pathlib import Path
 
 import structlog
 
+from genfleet.store.calls import Call
 from genfleet.store.records import Lease
-from genfleet.store.steps import Call
 from genfleet_workers.attempt import scratch_folder
 
 log = structlog.get_logger(__name__)

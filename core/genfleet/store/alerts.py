@@ -8,8 +8,8 @@ from datetime import timedelta
 from itertools import chain
 
 from genfleet.contract.keys import key
+from genfleet.store.calls import Call
 from genfleet.store.scripts import script
-from genfleet.store.steps import Call
 
 
 @dataclass(frozen=True, slots=True)

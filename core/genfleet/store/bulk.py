@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from genfleet.contract.states import State
+from genfleet.store.calls import Call
 from genfleet.store.scripts import script
-from genfleet.store.steps import Call
 
 
 @dataclass(frozen=True, slots=True)

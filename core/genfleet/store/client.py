@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from genfleet.contract.keys import key
 from genfleet.errors import StoreUnavailable
-from genfleet.store.steps import Call
+from genfleet.store.calls import Call
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import orjson
 
+from genfleet.store.calls import Argument, Call, milliseconds, pairs
 from genfleet.store.records import TaskRecord
 from genfleet.store.scripts import script
-from genfleet.store.steps import Argument, Call, _ms, _pairs
 
 LEASE = timedelta(seconds=5)
 """How long a delivery stays a courier's that does not renew it. If that one is gone, another goes on this much later."""
@@ -51,7 +51,7 @@ class Secrets:
     @classmethod
     def read(cls, reply: Any) -> Secrets | None:
         """From the hash in Redis; None if there is none."""
-        fields = {name.decode(): value.decode() for name, value in _pairs(reply).items()}
+        fields = {name.decode(): value.decode() for name, value in pairs(reply).items()}
         if "secret" not in fields:
             return None
         return cls(fields["secret"], int(fields["created"]), fields.get("previous"), int(fields.get("until", 0)))
@@ -123,7 +123,7 @@ def take(room: int, room_for_others: int, per_host: int, busy: Mapping[str, int]
 
     At most `room_for_others` are for hosts that are not known to answer in time.
     """
-    args: list[Argument] = [room, room_for_others, per_host, _ms(LEASE)]
+    args: list[Argument] = [room, room_for_others, per_host, milliseconds(LEASE)]
     for host, count in busy.items():
         args += (host, count)
     return Call(script("webhook_take"), args, _taken)
@@ -162,7 +162,7 @@ def _parcel(  # noqa: PLR0917  the row of the script, in its order
         body=body,
         secrets=Secrets.read(secrets),
         proven=bool(proven),
-        task=TaskRecord.read(task_id, _pairs(task)),
+        task=TaskRecord.read(task_id, pairs(task)),
     )
 
 
@@ -181,7 +181,7 @@ def prepare(task_id: str, body: bytes, key_id: str, secret: str) -> Call[tuple[b
 
 def renew(held: Iterable[tuple[str, int]]) -> Call[bool]:
     """Keeps the leases of these deliveries, each with its token."""
-    args: list[Argument] = [_ms(LEASE)]
+    args: list[Argument] = [milliseconds(LEASE)]
     for task_id, token in held:
         args += (task_id, token)
     return Call(script("webhook_renew"), args, bool)
@@ -200,7 +200,7 @@ def report(
 
     `in_time`: whether the receiver gave any answer, if only a refusal, before its time was over.
     """
-    args = (task_id, token, orjson.dumps(attempt), to.value, _ms(delay), int(in_time))
+    args = (task_id, token, orjson.dumps(attempt), to.value, milliseconds(delay), int(in_time))
     return Call(script("webhook_report"), args, bool)
 
 
@@ -252,7 +252,7 @@ def secrets(key_id: str, offered: str) -> Call[tuple[int, Secrets]]:
 
 def rotate(key_id: str, offered: str, grace: timedelta) -> Call[tuple[int, Secrets]]:
     """Signs with `offered` from now on, and for the time of `grace` with the present secret as well."""
-    return Call(script("webhook_secret"), (key_id, offered, _ms(grace)), _secrets)
+    return Call(script("webhook_secret"), (key_id, offered, milliseconds(grace)), _secrets)
 
 
 def _secrets(reply: list[Any]) -> tuple[int, Secrets]:

@@ -10,8 +10,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from genfleet.store import records, steps
+from genfleet.store.calls import Call
 from genfleet.store.scripts import script
-from genfleet.store.steps import Call
 
 AT_ONCE = timedelta(0)
 

@@ -6,22 +6,18 @@ carried out again when its reply was lost: submit is idempotent by id, claim by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import orjson
 
 from genfleet.contract.keys import key
-from genfleet.contract.limits import NO_LIMITS, Left, Limits, Rate, Reason, Refused
+from genfleet.contract.limits import NO_LIMITS, Limits, Rate, Refused
 from genfleet.contract.states import State
 from genfleet.store import records
-from genfleet.store.scripts import Script, script
-
-T = TypeVar("T")
-
-Argument = str | bytes | int | float
+from genfleet.store.calls import Argument, Call, left, milliseconds, pairs, refused
+from genfleet.store.scripts import script
 
 LEASE = timedelta(seconds=8)
 """How long a task stays a worker's without a beat. A lost worker's task is back in line this much later."""
@@ -38,19 +34,6 @@ EVENTS_READ = 200
 """Events of one task read at a time, so that no look at a long history holds up Redis."""
 DUE_SOON = timedelta(seconds=5)
 """A retry counts as demand this long before its time, so that a worker is up when it comes."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
-    """One round trip: a script, or a plain command, with its arguments and how to read the reply."""
-
-    what: Script | str
-    args: Sequence[Argument]
-    read: Callable[[Any], T]
-
-
-def _ms(duration: timedelta) -> int:
-    return round(duration.total_seconds() * 1000)
 
 
 # -- the life of a task --------------------------------------------------------------------------------------------------
@@ -105,7 +88,7 @@ def _moment(moment: records.Moment | None) -> str:
         case None:
             return ""
         case timedelta():
-            return f"+{_ms(moment)}"
+            return f"+{milliseconds(moment)}"
         case datetime():
             return str(round(moment.timestamp() * 1000))
 
@@ -115,8 +98,8 @@ _NEW, _REPLAYED = 0, 1
 
 def _submitted(reply: list[Any]) -> records.Submitted | Refused:
     if reply[0] == b"refused":
-        return _refused(reply)
-    _, task_id, created, position, state, replayed, left, mean_ms = reply
+        return refused(reply)
+    _, task_id, created, position, state, replayed, now_left, mean_ms = reply
     return records.Submitted(
         id=task_id.decode(),
         created_ms=created,
@@ -125,19 +108,8 @@ def _submitted(reply: list[Any]) -> records.Submitted | Refused:
         replayed=replayed == _REPLAYED,
         known=replayed != _NEW,
         mean_run_ms=mean_ms if mean_ms >= 0 else None,
-        left=_left(left),
+        left=left(now_left),
     )
-
-
-def _refused(reply: list[Any]) -> Refused:
-    _, reason, wait_ms, left = reply
-    return Refused(Reason(reason.decode()), wait_ms, _left(left))
-
-
-def _left(reply: list[int]) -> Left:
-    """-1 stands for what a script did not look at, or what has no limit."""
-    of_rate, more_in_ms, in_progress = reply
-    return Left(of_rate if of_rate >= 0 else None, more_in_ms, in_progress if in_progress >= 0 else None)
 
 
 def claim(task_id: str, token: str, worker: str, nonce: str, gpus: float = 0) -> Call[records.Claim]:
@@ -154,12 +126,12 @@ def claim(task_id: str, token: str, worker: str, nonce: str, gpus: float = 0) ->
         _, held, project, kind, data, retries = reply
         return records.Claim(verdict, records.Lease(task_id, held, project.decode(), kind.decode(), data, retries))
 
-    return Call(script("claim"), (task_id, token, worker, nonce, _ms(LEASE), gpus), read)
+    return Call(script("claim"), (task_id, token, worker, nonce, milliseconds(LEASE), gpus), read)
 
 
 def renew(worker: str, queue: str, about: bytes, leases: Iterable[tuple[str, int]]) -> Call[records.Beat]:
     """A worker's beat: keeps its leases, tells what it does, and hears what it is to stop."""
-    args: list[Argument] = [worker, queue, about, _ms(LEASE), _ms(SILENCE)]
+    args: list[Argument] = [worker, queue, about, milliseconds(LEASE), milliseconds(SILENCE)]
     for task_id, token in leases:
         args += (task_id, token)
 
@@ -198,7 +170,7 @@ def fail(task_id: str, token: int, error: str, traceback: str = "") -> Call[bool
 
 def retry_later(task_id: str, token: int, delay: timedelta, error: str, traceback: str = "") -> Call[bool]:
     """Puts a failed attempt's task aside until its next one. False: refused, it is no longer the caller's."""
-    return Call(script("retry_later"), (task_id, token, _ms(delay), error, traceback), bool)
+    return Call(script("retry_later"), (task_id, token, milliseconds(delay), error, traceback), bool)
 
 
 def lose(task_id: str, token: int, why: str) -> Call[bool]:
@@ -229,10 +201,10 @@ def look(
 
     def read(reply: list[Any]) -> records.Looked | Refused:
         if reply[0] == b"refused":
-            return _refused(reply)
-        _, found, left = reply
-        values = _pairs(found) if not fields else dict(zip(names, found, strict=True))
-        return records.Looked(records.TaskRecord.read(task_id, values), _left(left))
+            return refused(reply)
+        _, found, now_left = reply
+        values = pairs(found) if not fields else dict(zip(names, found, strict=True))
+        return records.Looked(records.TaskRecord.read(task_id, values), left(now_left))
 
     names = [name.encode() for name in fields]
     return Call(script("look"), (task_id, key_id, rate.per_minute, rate.saved_s * 1000, *fields), read)
@@ -240,7 +212,7 @@ def look(
 
 def task(task_id: str) -> Call[records.TaskRecord | None]:
     """Reads one task. None: there is no such task."""
-    return Call("HGETALL", (key("task", task_id),), lambda reply: records.TaskRecord.read(task_id, _pairs(reply)))
+    return Call("HGETALL", (key("task", task_id),), lambda reply: records.TaskRecord.read(task_id, pairs(reply)))
 
 
 def events(asked: Iterable[tuple[str, int]]) -> Call[list[records.Told]]:
@@ -257,7 +229,7 @@ def events(asked: Iterable[tuple[str, int]]) -> Call[list[records.Told]]:
 
 def _event(row: tuple[bytes, list[bytes]]) -> records.Event:
     number, flat = row
-    fields = {name.decode(): value.decode(errors="replace") for name, value in _pairs(flat).items()}
+    fields = {name.decode(): value.decode(errors="replace") for name, value in pairs(flat).items()}
     return records.Event(int(number.partition(b"-")[0]), int(fields.pop("at")), fields)
 
 
@@ -288,11 +260,6 @@ def project_tasks(
     return Call(script("list"), args, read)
 
 
-def _pairs(flat: Any) -> dict[bytes, bytes]:
-    """A hash as a script returns it: RESP2 gives names and values in turn."""
-    return flat if isinstance(flat, dict) else dict(zip(flat[::2], flat[1::2], strict=True))
-
-
 def set_aside(entry: bytes) -> Call[int]:
     """Keeps a message that could not be judged, with its reason."""
     return Call(script("set_aside"), (entry,), int)
@@ -303,7 +270,7 @@ def set_aside(entry: bytes) -> Call[int]:
 
 def take_upkeep(who: str, period: timedelta) -> Call[bool]:
     """Whether the chores of this period fall to the caller."""
-    return Call(script("take_upkeep"), (who, _ms(period)), bool)
+    return Call(script("take_upkeep"), (who, milliseconds(period)), bool)
 
 
 def promote(queues: Sequence[str]) -> Call[int]:
@@ -318,12 +285,12 @@ def end_overdue() -> Call[int]:
 
 def reap(queues: Sequence[str]) -> Call[int]:
     """Puts the tasks of lost workers back in line. How many."""
-    return Call(script("reap"), (_ms(LEASE), _ms(REAP_GAP), _ms(SILENCE), *queues), int)
+    return Call(script("reap"), (milliseconds(LEASE), milliseconds(REAP_GAP), milliseconds(SILENCE), *queues), int)
 
 
 def recover(queues: Sequence[str], grace: timedelta = MESSAGE_GRACE) -> Call[int]:
     """Makes new messages for tasks whose message was lost, and is older than `grace`. How many."""
-    return Call(script("recover"), (_ms(grace), *queues), int)
+    return Call(script("recover"), (milliseconds(grace), *queues), int)
 
 
 def expire() -> Call[int]:
@@ -341,7 +308,7 @@ def observe(queues: Sequence[str]) -> Call[records.Survey]:
         seen = orjson.loads(reply)
         return records.Survey(int(seen["now_ms"]), tuple(map(_queue_seen, seen["queues"])))
 
-    return Call(script("observe"), (_ms(DUE_SOON), *queues), read)
+    return Call(script("observe"), (milliseconds(DUE_SOON), *queues), read)
 
 
 def _queue_seen(row: dict[str, Any]) -> records.QueueSeen:
@@ -386,7 +353,7 @@ def overview(queues: Sequence[str], *, long: timedelta, window: timedelta) -> Ca
         )
 
     minutes = round(window.total_seconds() / 60)
-    return Call(script("overview"), (_ms(long), minutes, *queues), read)
+    return Call(script("overview"), (milliseconds(long), minutes, *queues), read)
 
 
 def drain(worker: str) -> Call[bool]:
@@ -406,7 +373,7 @@ def depart(worker: str, queue: str) -> Call[bool]:
 
 def report_fleet(queue: str, status: bytes) -> Call[bool]:
     """Keeps the last decision on a queue's fleet, for people to see; for a while, so that it is never an old one."""
-    return Call("SET", (key("fleet", queue), status, "PX", _ms(FLEET_KEPT)), bool)
+    return Call("SET", (key("fleet", queue), status, "PX", milliseconds(FLEET_KEPT)), bool)
 
 
 def forget_fleets(queues: Sequence[str]) -> Call[int]:
@@ -424,8 +391,8 @@ def api_keys() -> Call[records.KeysSeen]:
         now_ms, entries, uses = reply
         return records.KeysSeen(
             now_ms,
-            {key_id.decode(): entry for key_id, entry in _pairs(entries).items()},
-            {key_id.decode(): int(at) for key_id, at in _pairs(uses).items()},
+            {key_id.decode(): entry for key_id, entry in pairs(entries).items()},
+            {key_id.decode(): int(at) for key_id, at in pairs(uses).items()},
         )
 
     return Call(script("api_keys"), (), read)
@@ -444,8 +411,3 @@ def remove_api_key(key_id: str) -> Call[bool]:
 def note_key_uses(key_ids: Iterable[str]) -> Call[int]:
     """These keys were used just now."""
     return Call(script("note_key_uses"), tuple(key_ids), int)
-
-
-def ping() -> Call[bool]:
-    """Whether Redis answers."""
-    return Call("PING", (), bool)

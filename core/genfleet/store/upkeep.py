@@ -15,8 +15,8 @@ import structlog
 from genfleet.contract.task_types import QUEUES
 from genfleet.errors import StoreUnavailable
 from genfleet.store import steps
+from genfleet.store.calls import Call
 from genfleet.store.client import AsyncStore, SyncStore
-from genfleet.store.steps import Call
 
 log = structlog.get_logger(__name__)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+from genfleet.store.calls import Call
 from genfleet.store.scripts import script
-from genfleet.store.steps import Call
 
 EPOCH = date(1970, 1, 1)
 

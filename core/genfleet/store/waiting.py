@@ -9,8 +9,8 @@ import orjson
 from genfleet.contract.durations import Durations
 from genfleet.contract.waits import FleetSaid, Line
 from genfleet.store import records
+from genfleet.store.calls import Call
 from genfleet.store.scripts import script
-from genfleet.store.steps import Call
 
 
 def wait(task_id: str) -> Call[Line | None]:

@@ -18,9 +18,9 @@ import structlog
 from genfleet.egress import AsyncSafeTransport
 from genfleet.errors import StoreUnavailable
 from genfleet.store import outbox
+from genfleet.store.calls import Call
 from genfleet.store.client import AsyncStore
 from genfleet.store.outbox import DeliveryState, Parcel, Secrets
-from genfleet.store.steps import Call
 from genfleet_service.settings import ServiceSettings
 from genfleet_service.webhooks import payload, signature
 from genfleet_service.webhooks.attempt import Answered, Next, NotAnswered, Outcome, error_of, judge, noted, post
