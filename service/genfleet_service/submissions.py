@@ -143,9 +143,6 @@ def _type_faults(sent: dict[str, Any]) -> dict[str, str]:
         return {}
     if name not in TASK_TYPES:
         return {"task_type": f"Unknown task type '{name}': use one of {', '.join(TASK_TYPES)}"}
-    if not TASK_TYPES[name].has_engine:
-        ready = ", ".join(row.name for row in TASK_TYPES.values() if row.has_engine)
-        return {"task_type": f"No worker of this version can run '{name}' yet: its engine comes later. Ready: {ready}"}
     return {}
 
 

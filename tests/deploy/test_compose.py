@@ -184,7 +184,7 @@ def test_every_queue_with_an_engine_has_a_worker(monkeypatch: pytest.MonkeyPatch
     """TS-119: whatever can be submitted is run by some service, and none waits for work that cannot come."""
     served = [worker_settings(name, monkeypatch).queue for name in WORKERS]
 
-    assert sorted(served) == sorted({row.queue for row in TASK_TYPES.values() if row.has_engine})
+    assert sorted(served) == sorted({row.queue for row in TASK_TYPES.values()})
 
 
 def test_workers_are_named_as_documented(monkeypatch: pytest.MonkeyPatch) -> None:

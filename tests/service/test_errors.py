@@ -179,16 +179,6 @@ def test_an_unknown_type_is_told_which_there_are(api: httpx.Client) -> None:
     assert len(TASK_TYPES) == 8
 
 
-@pytest.mark.parametrize("task_type", [row.name for row in TASK_TYPES.values() if not row.has_engine])
-def test_a_type_without_an_engine_is_refused_and_not_left_waiting(api: httpx.Client, task_type: str) -> None:
-    """PR-001, TS-018: a documented type that no worker can run yet is refused with what is ready instead."""
-    data = {"department_slug": "story", "department_number": 1, "gather_data": []}
-    answer = post(api, submission(task_type=task_type, task_data=data))
-    assert answer.status_code == 400
-    (sentence,) = answer.json()["details"].values()
-    assert sentence.startswith(f"No worker of this version can run '{task_type}' yet: its engine comes later. Ready: ")
-
-
 @pytest.mark.parametrize(
     ("sent", "message", "said"),
     [

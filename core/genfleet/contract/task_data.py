@@ -178,7 +178,3 @@ class AutomatedGatherCreation(TaskData):
     max_items: int = Field(default=20, ge=1, le=100)
     """Items of a department, at most; those that say the most about it are kept."""
     summary_sentences: int = Field(default=2, ge=1, le=10)
-
-
-class AnyData(TaskData):
-    """Types whose arguments no document describes (TS-086): any object."""

@@ -10,7 +10,6 @@ from types import MappingProxyType
 from genfleet.contract import animation_data, audio_data, task_data
 
 DEFAULT_PRIORITY = 2
-PRIORITIES = (1, 2, 3)
 """1: a person waits. 2: normal. 3: batch and cleanup (TS-012)."""
 
 MINUTE_BACKOFF = (60, 120, 240)
@@ -31,8 +30,6 @@ class TaskType:
     """What `estimated_duration` says until real durations are known (TS-173)."""
     data: type[task_data.TaskData]
     retry_delays: tuple[int, ...] = MINUTE_BACKOFF
-    has_engine: bool = False
-    """Whether a worker of this version can run it. Others are refused at submission, not left waiting for ever."""
 
     @property
     def max_attempts(self) -> int:
@@ -48,7 +45,6 @@ def _row(
     data: type[task_data.TaskData],
     *,
     retry_delays: tuple[int, ...] = MINUTE_BACKOFF,
-    has_engine: bool = False,
 ) -> TaskType:
     soft, hard = (timedelta(seconds=seconds) for seconds in limits)
     return TaskType(
@@ -59,29 +55,25 @@ def _row(
         estimate=timedelta(seconds=estimate),
         data=data,
         retry_delays=retry_delays,
-        has_engine=has_engine,
     )
 
 
 _TABLE = (
     # TS-017, TS-104 to TS-107, TS-110, TS-173: type, queue, (soft, hard) s, estimate s, arguments
-    _row("generate_video", "gpu_heavy", (540, 600), 300, task_data.GenerateVideo, has_engine=True),
-    _row("render_animation", "gpu_heavy", (540, 600), 300, animation_data.RenderAnimation, has_engine=True),
-    _row("generate_image", "gpu_medium", (270, 300), 45, task_data.GenerateImage, has_engine=True),
-    _row(
-        "generate_character_voice", "cpu_intensive", (108, 120), 20, audio_data.GenerateCharacterVoice, has_engine=True
-    ),
-    _row("process_audio", "cpu_intensive", (540, 600), 22, audio_data.ProcessAudio, has_engine=True),
-    _row("evaluate_department", "cpu_intensive", (270, 300), 90, task_data.EvaluateDepartment, has_engine=True),
+    _row("generate_video", "gpu_heavy", (540, 600), 300, task_data.GenerateVideo),
+    _row("render_animation", "gpu_heavy", (540, 600), 300, animation_data.RenderAnimation),
+    _row("generate_image", "gpu_medium", (270, 300), 45, task_data.GenerateImage),
+    _row("generate_character_voice", "cpu_intensive", (108, 120), 20, audio_data.GenerateCharacterVoice),
+    _row("process_audio", "cpu_intensive", (540, 600), 22, audio_data.ProcessAudio),
+    _row("evaluate_department", "cpu_intensive", (270, 300), 90, task_data.EvaluateDepartment),
     _row(
         "automated_gather_creation",
         "cpu_intensive",
         (540, 600),
         240,
         task_data.AutomatedGatherCreation,
-        has_engine=True,
     ),
-    _row("test_prompt", "default", (54, 60), 10, task_data.TestPrompt, retry_delays=(60,), has_engine=True),
+    _row("test_prompt", "default", (54, 60), 10, task_data.TestPrompt, retry_delays=(60,)),
 )
 
 TASK_TYPES: Mapping[str, TaskType] = MappingProxyType({row.name: row for row in _TABLE})
