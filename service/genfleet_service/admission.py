@@ -133,12 +133,20 @@ def submission_refusal(refused: Refused, limits: Limits, task: NewTask) -> repli
         case Reason.QUEUE:
             return replies.busy(wait_s, headers)
         case Reason.SUBMISSIONS:
-            words = f"This API key may submit {limits.submissions.per_minute} tasks a minute"
+            return rate_refusal(refused, limits)
         case Reason.PROJECT:
             words = f"Project '{task.project}' may have {limits.project_tasks} tasks queued or running"
         case _:
             return untimely(task, refused)
     return replies.rate_limited(f"{words}: try again in {wait_s} s", wait_s, headers)
+
+
+def rate_refusal(refused: Refused, limits: Limits) -> replies.Refusal:
+    """The documented answer to a client that submits, or sends webhooks again, too often (TS-154)."""
+    wait_s = max(1, _seconds(refused.wait_ms))
+    headers = {"Retry-After": str(wait_s), **submission_headers(limits, refused.left)}
+    words = f"This API key may submit {limits.submissions.per_minute} tasks a minute: try again in {wait_s} s"
+    return replies.rate_limited(words, wait_s, headers)
 
 
 def reading_refusal(refused: Refused, limits: Limits) -> replies.Refusal:

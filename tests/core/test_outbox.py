@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from genfleet.contract.keys import PREFIX, key
+from genfleet.contract.limits import NO_RATE, Rate, Reason, Refused
 from genfleet.contract.states import State
 from genfleet.contract.task_types import QUEUES
 from genfleet.store import outbox, scripts, steps
@@ -131,7 +132,7 @@ def test_what_interrupts_every_courier_is_given_up(store: SyncStore, redis_serve
     assert take(store) == ()
     assert delivery(store, "a").state is DeliveryState.FAILED
     assert not store.run(outbox.report("a", parcel.token, ATTEMPT, DeliveryState.DELIVERED))
-    store.run(outbox.resend("a"))
+    store.run(outbox.resend("a", "k", NO_RATE))
     assert len(take(store)) == 1
 
 
@@ -218,17 +219,35 @@ def test_the_next_attempt_waits_for_its_time(store: SyncStore) -> None:
 def test_a_webhook_that_is_over_can_be_sent_again(store: SyncStore) -> None:
     """A new round of attempts, with those of the old one still to be seen; one that is under way is left alone."""
     completed(store, "a")
-    assert store.run(outbox.resend("a")) is DeliveryState.PENDING
+    assert store.run(outbox.resend("a", "k", NO_RATE)) is DeliveryState.PENDING
     (parcel,) = take(store)
-    assert store.run(outbox.resend("a")) is DeliveryState.PENDING
+    assert store.run(outbox.resend("a", "k", NO_RATE)) is DeliveryState.PENDING
     assert take(store) == ()
     assert store.run(outbox.report("a", parcel.token, ATTEMPT, DeliveryState.FAILED))
 
-    assert store.run(outbox.resend("a")) is DeliveryState.FAILED
+    assert store.run(outbox.resend("a", "k", NO_RATE)) is DeliveryState.FAILED
     (again,) = take(store)
     assert again.made == 0
     assert len(delivery(store, "a").attempts) == 1
-    assert store.run(outbox.resend("nothing")) is None
+    assert store.run(outbox.resend("nothing", "k", NO_RATE)) is None
+
+
+def test_sending_again_is_limited_as_submissions_are(store: SyncStore) -> None:
+    """TS-150: else one task would do to have any number of requests made, to whatever host its callback names."""
+    a_minute = Rate(per_minute=2)
+
+    def again() -> DeliveryState | Refused | None:
+        answer = store.run(outbox.resend("a", "k", a_minute))
+        for parcel in take(store):
+            assert store.run(outbox.report("a", parcel.token, ATTEMPT, DeliveryState.DELIVERED))
+        return answer
+
+    completed(store, "a")
+    assert [again() for _ in range(3)] == [DeliveryState.PENDING, DeliveryState.DELIVERED, DeliveryState.DELIVERED]
+    refused = again()
+    assert isinstance(refused, Refused)
+    assert (refused.reason, 29_000 < refused.wait_ms <= 30_000) == (Reason.SUBMISSIONS, True)
+    assert take(store) == ()
 
 
 @pytest.mark.parametrize("state", [None, DeliveryState.PENDING, DeliveryState.FAILED])

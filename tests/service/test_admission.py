@@ -12,13 +12,15 @@ import pytest
 
 from genfleet.contract.keys import PREFIX
 from genfleet.contract.states import State
-from genfleet.store import steps
+from genfleet.store import outbox, steps
 from genfleet.store.client import SyncStore
+from genfleet.store.outbox import DeliveryState
 from genfleet_service.settings import ServiceSettings
 from tests.service.acts import PROJECT, claim, in_line, post, settled, submission, submitted
 from tests.support.servers import Redis, Site
 
 FEW = {
+    "GENFLEET_WEBHOOK_CONCURRENCY": "0",
     "GENFLEET_SUBMISSIONS_PER_MINUTE": "6",
     "GENFLEET_STATUS_READS_PER_MINUTE": "2",
     "GENFLEET_STATUS_READS_SAVED_SECONDS": "120",
@@ -132,6 +134,19 @@ def test_a_retry_is_a_submission(strict: httpx.Client, store: SyncStore) -> None
     answer = strict.post(f"/api/v1/tasks/{failed}/retry")
     assert is_refused(answer, 429, "rate_limit_exceeded", PROJECT)
     assert (total(strict), answer.headers["ratelimit"][:18]) == (5, '"submissions";r=1;')
+
+
+def test_sending_a_webhook_again_is_a_submission(strict: httpx.Client, store: SyncStore) -> None:
+    """TS-150, TS-154: it has the same receiver called, so it is let in as often."""
+    task_id = settled(strict, store, State.FAILED, callback_url="https://receiver.invalid/hook")
+    again = f"/api/v1/tasks/{task_id}/deliveries/resend"
+    for _ in range(5):
+        for parcel in store.run(outbox.take(9, 9, 9, {})).parcels:
+            store.run(outbox.report(task_id, parcel.token, {"at_ms": 1}, DeliveryState.FAILED))
+        assert strict.post(again).status_code == 200
+    for parcel in store.run(outbox.take(9, 9, 9, {})).parcels:
+        store.run(outbox.report(task_id, parcel.token, {"at_ms": 1}, DeliveryState.FAILED))
+    assert is_refused(strict.post(again), 429, "rate_limit_exceeded", "6 tasks a minute")
 
 
 def test_a_key_may_have_limits_of_its_own(strict: httpx.Client) -> None:

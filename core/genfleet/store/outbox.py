@@ -14,7 +14,8 @@ from typing import Any
 
 import orjson
 
-from genfleet.store.calls import Argument, Call, milliseconds, pairs
+from genfleet.contract.limits import Rate, Refused
+from genfleet.store.calls import Argument, Call, milliseconds, pairs, refused
 from genfleet.store.records import TaskRecord
 from genfleet.store.scripts import script
 
@@ -207,9 +208,18 @@ def report(
 # -- for people ----------------------------------------------------------------------------------------------------------
 
 
-def resend(task_id: str) -> Call[DeliveryState | None]:
-    """Begins another round, unless one is under way. The state until now; None: the task has no webhook."""
-    return Call(script("webhook_resend"), (task_id,), lambda reply: DeliveryState(reply[0].decode()) if reply else None)
+def resend(task_id: str, key_id: str, rate: Rate) -> Call[DeliveryState | Refused | None]:
+    """Begins another round, unless one is under way: that counts as a submission of this key.
+
+    The state until now; None: the task has no webhook.
+    """
+
+    def found(reply: list[Any]) -> DeliveryState | Refused | None:
+        if not reply:
+            return None
+        return refused(reply) if reply[0] == b"refused" else DeliveryState(reply[1].decode())
+
+    return Call(script("webhook_resend"), (task_id, key_id, rate.per_minute, rate.saved_s * 1000), found)
 
 
 def read(task_id: str) -> Call[Delivery | None]:

@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from genfleet.contract.limits import Refused
 from genfleet.store import outbox
 from genfleet.store.outbox import DeliveryState, Secrets
 from genfleet_service import admission, bodies, openapi, replies, views
@@ -93,11 +94,18 @@ async def deliveries_of_task(task_id: TaskId, service: ServiceDep, caller: Calle
     return json_reply(body)
 
 
-@router.post("/tasks/{task_id}/deliveries/resend", responses=openapi.answers(shown.DeliveryBody, _no_webhook(), 404))
+@router.post(
+    "/tasks/{task_id}/deliveries/resend", responses=openapi.answers(shown.DeliveryBody, _no_webhook(), 404, 429)
+)
 async def resend(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
-    """Send a webhook again, with the same body and `webhook-id`, in up to as many attempts as at first."""
+    """Send a webhook again, with the same body and `webhook-id`, in up to as many attempts as at first.
+
+    It counts as a submission.
+    """
     await find(service, caller, task_id)
-    await service.store.run(outbox.resend(task_id))
+    answer = await service.store.run(outbox.resend(task_id, caller.key_id, caller.limits.submissions))
+    if isinstance(answer, Refused):
+        raise admission.rate_refusal(answer, caller.limits)
     found = await service.store.run(outbox.read(task_id))
     if found is None:
         raise _no_webhook()
