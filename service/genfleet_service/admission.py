@@ -41,7 +41,7 @@ def check_project(caller: Caller, project: str | None) -> None:
 
 
 async def submit(service: Service, caller: Caller, task: NewTask, once: Once | None) -> Submitted:
-    """Submit a task as far as the caller may. Raises Refusal; then nothing was done."""
+    """Submit a task as far as the caller may. Raises Refusal; then nothing was done. Raises StoreUnavailable: it may have been."""
     check_project(caller, task.project)
     answer = await service.store.run(steps.submit_within(caller.limits, task, once))
     if isinstance(answer, Refused):

@@ -65,7 +65,7 @@ def no_such_task(task_id: str) -> Refusal:
 
 
 def unavailable() -> Refusal:
-    """TS-147: Redis cannot be reached. Nothing was done."""
+    """TS-147: Redis cannot be reached. It may have got what it was asked to do, and only its answer be lost."""
     return Refusal(
         503,
         "service_unavailable",
