@@ -134,7 +134,7 @@ def test_a_refused_request_names_each_field(api: httpx.Client) -> None:
 
 def test_waiting_shows_each_step_and_then_the_result(api: httpx.Client, worker: None) -> None:
     """TS-165: elsewhere than on a terminal a line for each change, on stderr; the result's address is not broken."""
-    words = ("submit", "generate_image", "--data", '{"seconds": 1.2}', "--wait")
+    words = ("submit", "generate_image", "--data", '{"seconds": 3}', "--wait")
 
     done = genfleet(api, *words)
 
