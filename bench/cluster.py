@@ -30,7 +30,7 @@ from lightkube.generic_resource import create_global_resource
 from lightkube.types import OnErrorAction, OnErrorResult
 from prometheus_client.parser import text_string_to_metric_families
 
-from genfleet.store import steps
+from genfleet.store import capacity, steps
 from genfleet.store.client import AsyncStore
 from genfleet.store.records import NewTask
 from genfleet_operator import names
@@ -187,7 +187,7 @@ class Stage:
 
     async def demand(self, queue: str) -> int:
         """Tasks of a queue that wait or run."""
-        (seen,) = (await self.store.run(steps.observe([queue]))).queues
+        (seen,) = (await self.store.run(capacity.observe([queue]))).queues
         return seen.waiting + seen.running
 
 

@@ -28,7 +28,7 @@ import redis
 from bench.report import table
 from bench.submit import serving
 from genfleet.contract.keys import key
-from genfleet.store import steps
+from genfleet.store import chores, steps
 from genfleet.store.client import SyncStore
 from tests.support.servers import ROOT, Redis, free_port
 from tests.support.tasks import running
@@ -82,7 +82,7 @@ def round_of(folder: Path, listeners: int, tasks: int, rate: float, seconds: int
         stack.callback(server.stop)
         store = SyncStore(server.url)
         store.run(
-            steps.take_upkeep("bench", timedelta(minutes=10))
+            chores.take_upkeep("bench", timedelta(minutes=10))
         )  # nobody renews these leases, and nobody reaps them
         port = stack.enter_context(serving("genfleet", server, folder))
         leases = [running(store, f"task-{number}") for number in range(tasks)]

@@ -20,7 +20,7 @@ from redis.asyncio import Redis
 from bench import cluster
 from bench.cluster import Stage, try_again
 from genfleet.contract.keys import PRIORITY_STEPS, broker_list
-from genfleet.store import steps
+from genfleet.store import capacity, steps
 from genfleet.store.records import Lease
 from genfleet_operator import names
 from genfleet_operator.kube import PODS
@@ -59,7 +59,7 @@ class Worker:
             await self._work()
         finally:
             await cluster.ended(beating)
-        await self._crew.stage.store.run(steps.depart(self._id, self._crew.queue))
+        await self._crew.stage.store.run(capacity.depart(self._id, self._crew.queue))
 
     async def _beats(self) -> None:
         while True:

@@ -24,7 +24,7 @@ from genfleet.scaling.decide import Decision, Memory, decide
 from genfleet.scaling.drain import keep, victims
 from genfleet.scaling.observation import Observation
 from genfleet.scaling.policy import Policy
-from genfleet.store import steps
+from genfleet.store import capacity
 from genfleet.store.client import AsyncStore
 from genfleet.store.records import QueueSeen
 from genfleet_local.worker_process import WorkerProcess
@@ -118,7 +118,7 @@ class Fleet:
     async def _forget_earlier_reports(self) -> None:
         """What an earlier controller said of any queue is not true any more."""
         try:
-            await self._store.run(steps.forget_fleets(QUEUES))
+            await self._store.run(capacity.forget(QUEUES))
         except StoreUnavailable as error:
             log.warning("old_reports_stay", reason=str(error))
 
@@ -169,7 +169,7 @@ class Fleet:
 
     async def _observe(self) -> tuple[float, Sequence[QueueSeen | None]]:
         try:
-            survey = await self._store.run(steps.observe([fleet.name for fleet in self.queues]))
+            survey = await self._store.run(capacity.observe([fleet.name for fleet in self.queues]))
         except StoreUnavailable as error:
             log.warning("blind", reason=str(error))
             return _local_time(), [None] * len(self.queues)
@@ -178,10 +178,10 @@ class Fleet:
     async def _apply(self, fleet: QueueFleet, seen: Observation, decision: Decision) -> None:
         by_id = {worker.id: worker for worker in fleet.workers}
         for worker_id in keep(decision, seen):
-            await self._store.run(steps.resume(worker_id))
+            await self._store.run(capacity.resume(worker_id))
             by_id[worker_id].draining = False
         for worker_id in victims(decision, seen):
-            await self._store.run(steps.drain(worker_id))
+            await self._store.run(capacity.drain(worker_id))
             by_id[worker_id].draining = True
         for worker in fleet.workers:
             # One that has not said anything yet holds nothing, and SIGTERM lets it finish what it may have taken since.
@@ -209,9 +209,9 @@ class Fleet:
             log.info("decided", queue=fleet.name, **status)
             fleet.logged = decision.replicas, decision.reason.value
         if encoded != fleet.reported or time.monotonic() >= fleet.report_again:
-            await self._store.run(steps.report_fleet(fleet.name, encoded))
+            await self._store.run(capacity.report(fleet.name, encoded))
             fleet.reported = encoded
-            fleet.report_again = time.monotonic() + steps.FLEET_KEPT.total_seconds() / 3
+            fleet.report_again = time.monotonic() + capacity.FLEET_KEPT.total_seconds() / 3
 
     @staticmethod
     def _explained(fleet: QueueFleet, decision: Decision) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from genfleet.errors import GenfleetError, StoreUnavailable
-from genfleet.store import steps
+from genfleet.store import capacity
 from genfleet.store.client import AsyncStore
 from genfleet_operator import metrics, names
 from genfleet_operator.blueprint import Blueprint, Manifest
@@ -119,7 +119,9 @@ class Applier:
 
     async def _tell_workers(self, fleet: Fleet, wanted: Orders) -> None:
         """Drain and recall by Redis, in one round trip."""
-        calls = [steps.resume(worker) for worker in wanted.recall] + [steps.drain(worker) for worker in wanted.drain]
+        calls = [capacity.resume(worker) for worker in wanted.recall] + [
+            capacity.drain(worker) for worker in wanted.drain
+        ]
         if calls:
             metrics.REDIS_ROUND_TRIPS.inc()
             await self._store.run_all(calls)

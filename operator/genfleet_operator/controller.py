@@ -22,7 +22,7 @@ from genfleet.contract.status import PoolStatus, QueueStatus
 from genfleet.errors import StoreUnavailable
 from genfleet.scaling.decide import Decision, decide
 from genfleet.scaling.moves import moves
-from genfleet.store import steps
+from genfleet.store import capacity
 from genfleet.store.client import AsyncStore
 from genfleet.store.records import QueueSeen
 from genfleet_operator import metrics, names, report
@@ -280,7 +280,7 @@ class Controller:
     async def _survey(self, queues: Sequence[str]) -> tuple[float, Sequence[QueueSeen | None]]:
         """When these queues were seen, and what. A record that nobody can read blinds us for its own queue only."""
         try:
-            survey = await self._store.run(steps.observe(queues))
+            survey = await self._store.run(capacity.observe(queues))
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001  of whatever kind: it must not keep the other queues from being seen
@@ -428,7 +428,7 @@ class Controller:
         try:
             if gone:
                 metrics.REDIS_ROUND_TRIPS.inc()
-                await self._store.run_all([steps.resume(pod.worker) for pod in gone])
+                await self._store.run_all([capacity.resume(pod.worker) for pod in gone])
         except StoreUnavailable:
             self._world.gone += gone
 

@@ -21,7 +21,7 @@ from genfleet.contract.reasons import Reason
 from genfleet.contract.status import QueueStatus
 from genfleet.errors import StoreUnavailable
 from genfleet.scaling.decide import Decision
-from genfleet.store import steps
+from genfleet.store import capacity
 from genfleet.store.client import AsyncStore
 from genfleet_operator import metrics, report
 from genfleet_operator.fleet import Fleet
@@ -46,7 +46,7 @@ WELL_AFTER_S = 5.0
 STAYS_UP_AFTER_S = 60.0
 """The same for workers that failed: one that crashes comes up in between."""
 TELL_REDIS_EVERY_S = 1.0
-KEEP_IN_REDIS_S = steps.FLEET_KEPT.total_seconds() / 3
+KEEP_IN_REDIS_S = capacity.FLEET_KEPT.total_seconds() / 3
 """An unchanged decision is kept in Redis again this often, or it would expire."""
 
 
@@ -208,7 +208,7 @@ class Reporter:
             return
         metrics.REDIS_ROUND_TRIPS.inc()
         try:
-            await self._store.run_all([steps.report_fleet(page.queue, page.shown or b"") for page in due])
+            await self._store.run_all([capacity.report(page.queue, page.shown or b"") for page in due])
         except StoreUnavailable as error:
             metrics.REDIS_ERRORS.inc()
             log.debug("not_reported", reason=str(error))  # the controller says that Redis is away

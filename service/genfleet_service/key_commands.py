@@ -12,7 +12,7 @@ from datetime import timedelta
 from pydantic import ValidationError
 
 from genfleet.errors import ConfigurationError
-from genfleet.store import steps
+from genfleet.store import api_keys
 from genfleet.store.client import SyncStore
 from genfleet_service import key_views
 from genfleet_service.access import Scope
@@ -53,14 +53,14 @@ def _create(store: SyncStore, asked: argparse.Namespace) -> None:
         terms = KeyTerms.model_validate({name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise ConfigurationError(_explained(error)) from None
-    made = make(terms, store.run(steps.api_keys()).now_ms)
-    store.run(steps.save_api_key(made.id, made.key.entry()))
+    made = make(terms, store.run(api_keys.read()).now_ms)
+    store.run(api_keys.save(made.id, made.key.entry()))
     sys.stdout.write(f"{made.secret}\n")
 
 
 def _list(store: SyncStore, _asked: argparse.Namespace) -> None:
     rows = [("ID", "NAME", "SCOPES", "PROJECTS", "LAST USED")]
-    for key in key_views.key_list(store.run(steps.api_keys()), ())["keys"]:
+    for key in key_views.key_list(store.run(api_keys.read()), ())["keys"]:
         scopes, projects = ",".join(key["scopes"]), ",".join(key["projects"] or ["all"])
         rows.append((key["key_id"], key["name"], scopes, projects, key["last_used_at"] or "never"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -72,19 +72,19 @@ def _rotate(store: SyncStore, asked: argparse.Namespace) -> None:
     grace = timedelta(seconds=asked.grace_seconds)
     if not timedelta(0) <= grace <= LONGEST_GRACE:
         raise ConfigurationError(f"--grace-seconds: must be 0 to {round(LONGEST_GRACE.total_seconds())}")
-    seen = store.run(steps.api_keys())
+    seen = store.run(api_keys.read())
     entry = seen.entries.get(asked.key_id, b"")
     key = ApiKey.read_or_none(entry)
     if key is None:
         raise _unknown(asked.key_id)
     made = rotate(asked.key_id, key, seen.now_ms, grace)
-    if not store.run(steps.save_api_key(made.id, made.key.entry(), entry)):
+    if not store.run(api_keys.save(made.id, made.key.entry(), entry)):
         raise ConfigurationError(f"{made.id}: somebody else changed this key just now; look at it, and try again")
     sys.stdout.write(f"{made.secret}\n")
 
 
 def _revoke(store: SyncStore, asked: argparse.Namespace) -> None:
-    if not store.run(steps.remove_api_key(asked.key_id)):
+    if not store.run(api_keys.remove(asked.key_id)):
         raise _unknown(asked.key_id)
 
 

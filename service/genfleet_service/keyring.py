@@ -14,7 +14,7 @@ import structlog
 
 from genfleet.contract.limits import NO_LIMITS, Limits
 from genfleet.errors import StoreUnavailable
-from genfleet.store import steps
+from genfleet.store import api_keys
 from genfleet.store.client import AsyncStore
 from genfleet.store.records import KeysSeen
 from genfleet_service.access import Caller
@@ -65,10 +65,10 @@ class KeyRing:
 
     async def refresh(self, store: AsyncStore) -> None:
         """Read the stored keys, and write down which were used. Raises StoreUnavailable; known keys stay valid."""
-        self._stored = tuple(self._valid(await store.run(steps.api_keys())))
+        self._stored = tuple(self._valid(await store.run(api_keys.read())))
         used, self._used = self._used, set()
         if used:
-            await store.run(steps.note_key_uses(used))
+            await store.run(api_keys.note_uses(used))
 
     def _valid(self, seen: KeysSeen) -> Iterator[tuple[bytes, Caller]]:
         for key_id, entry in seen.entries.items():

@@ -14,7 +14,7 @@ import structlog
 
 from genfleet.contract.task_types import QUEUES
 from genfleet.errors import StoreUnavailable
-from genfleet.store import alerts, steps
+from genfleet.store import alerts, capacity
 from genfleet.store.client import AsyncStore
 from genfleet_service import fleet_health
 from genfleet_service.fleet_health import Alert
@@ -36,8 +36,8 @@ async def watch(store: AsyncStore, period: timedelta) -> None:
 
 
 async def _look(store: AsyncStore) -> None:
-    overview = steps.overview(QUEUES, long=fleet_health.LONG_RUN, window=fleet_health.RECENT)
-    seen, survey = await store.run_all([overview, steps.observe(QUEUES)])
+    overview = capacity.overview(QUEUES, long=fleet_health.LONG_RUN, window=fleet_health.RECENT)
+    seen, survey = await store.run_all([overview, capacity.observe(QUEUES)])
     found = _by_name(fleet_health.alerts(seen, (worker for queue in survey.queues for worker in queue.workers)))
     for change in await store.run(alerts.note({name: alert["severity"] for name, alert in found.items()})):
         if not change.raised:

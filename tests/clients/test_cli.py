@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from genfleet.contract.states import State
-from genfleet.store import steps
+from genfleet.store import capacity, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import TaskRecord
 from tests.clients.command import COLUMNS, genfleet, started, terminal
@@ -342,7 +342,7 @@ def test_a_file_may_hold_many_tasks(api: httpx.Client, tmp_path: Path, written: 
 def test_queues_fit_a_terminal_with_the_reason_below(api: httpx.Client, store: SyncStore) -> None:
     """A row for each queue, whole in 80 columns; why the fleet has its size is told below, where it can be read."""
     submitted(store, kind="generate_video")
-    store.run(steps.report_fleet("gpu_heavy", orjson.dumps(FLEET)))
+    store.run(capacity.report("gpu_heavy", orjson.dumps(FLEET)))
 
     lines = genfleet(api, "queues").out.splitlines()
 
@@ -375,7 +375,7 @@ def test_queues_are_watched_until_ctrl_c(api: httpx.Client, store: SyncStore, tm
     """A picture at once and one for each change; ctrl-C is the way to end it, so its exit status is 0."""
     with started(api, tmp_path, "queues", "--watch") as watching:
         watching.wait_for("gpu_heavy")
-        store.run(steps.report_fleet("gpu_medium", orjson.dumps(FLEET)))
+        store.run(capacity.report("gpu_medium", orjson.dumps(FLEET)))
         watching.wait_for("DemandRose")
         done = watching.interrupt()
 
@@ -387,7 +387,7 @@ def test_queues_move_in_place_on_a_terminal(api: httpx.Client, store: SyncStore)
     """The picture is drawn over itself, twice a second."""
     with terminal(api, "queues", "--watch") as screen:
         wait_for("the first picture", lambda: screen.shows("cpu_intensive"), within=20)
-        store.run(steps.report_fleet("gpu_medium", orjson.dumps(FLEET)))
+        store.run(capacity.report("gpu_medium", orjson.dumps(FLEET)))
         wait_for("the next one", lambda: screen.shows("DemandRose"), within=20)
         screen.process.send_signal(2)
         assert screen.process.wait(20) == 0

@@ -12,7 +12,7 @@ from genfleet.contract.keys import PREFIX, key
 from genfleet.contract.limits import NO_RATE, Rate, Reason, Refused
 from genfleet.contract.states import State
 from genfleet.contract.task_types import QUEUES
-from genfleet.store import outbox, scripts, steps
+from genfleet.store import chores, outbox, scripts, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.outbox import Delivery, DeliveryState, Parcel
 from tests.support.servers import Redis
@@ -62,7 +62,7 @@ def test_a_task_enters_the_outbox_in_the_step_that_ends_it(store: SyncStore) -> 
     token = claimed(store, "failed")
     assert store.run(steps.retry_later("failed", token, timedelta(), "passing"))
     assert [parcel.task_id for parcel in take(store)] == ["completed"]
-    store.run(steps.promote(QUEUES))
+    store.run(chores.promote(QUEUES))
     assert store.run(steps.claim("failed", "2", "w", "failed.2")).verdict == "run"
     assert store.run(steps.fail("failed", 2, "no face in the picture"))
     assert store.run(steps.fail("failed", 2, "no face in the picture")), "a repeat is accepted"
@@ -276,7 +276,7 @@ def test_a_webhook_leaves_with_its_task(store: SyncStore, redis_server: Redis) -
         assert store.run(outbox.report(parcel.task_id, parcel.token, ATTEMPT, DeliveryState.DELIVERED))
     redis_server.client.zadd(key("expiry"), {"over": 1, "waiting": 1})
 
-    assert store.run(steps.expire()) == 2
+    assert store.run(chores.expire()) == 2
     left = [
         name
         for kind in ("webhook", "project_webhook", "outbox")

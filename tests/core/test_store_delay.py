@@ -12,7 +12,7 @@ from genfleet.contract.keys import broker_list, key
 from genfleet.contract.limits import NO_LIMITS, Reason, Refused
 from genfleet.contract.states import State
 from genfleet.contract.task_types import QUEUES
-from genfleet.store import steps
+from genfleet.store import capacity, chores, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import Moment, Submitted
 from tests.support.servers import Redis
@@ -45,7 +45,7 @@ def now(redis_server: Redis) -> datetime:
 def passed(store: SyncStore, task_id: str = "a") -> None:
     """Waits until a deadline is over."""
     deadline = record(store, task_id).deadline_ms or 0
-    wait_for("the deadline is over", lambda: store.run(steps.observe(QUEUES)).now_ms > deadline)
+    wait_for("the deadline is over", lambda: store.run(capacity.observe(QUEUES)).now_ms > deadline)
 
 
 def test_a_delayed_task_waits_aside(store: SyncStore, redis_server: Redis) -> None:
@@ -57,13 +57,13 @@ def test_a_delayed_task_waits_aside(store: SyncStore, redis_server: Redis) -> No
     task, seen = record(store, "a"), queue_seen(store)
     assert (task.due_ms or 0) - task.created_ms == 3_600_000
     assert (seen.waiting, seen.scheduled, seen.due, redis_server.client.llen(LIST)) == (0, 1, 0, 0)
-    assert store.run(steps.promote(QUEUES)) == 0
+    assert store.run(chores.promote(QUEUES)) == 0
     assert verdict(store) == "drop"
 
 
 def test_its_worker_is_wanted_shortly_before_its_time(store: SyncStore) -> None:
     """A delayed task counts as a retry does: a worker is up when it is due."""
-    submit(store, run_at=steps.DUE_SOON)
+    submit(store, run_at=capacity.DUE_SOON)
 
     assert queue_seen(store).due == 1
 
@@ -73,7 +73,7 @@ def test_a_delayed_task_gets_in_line_when_it_is_due(store: SyncStore, redis_serv
     submit(store, "later", run_at=SOON * 2)
     submit(store, "sooner", run_at=now(redis_server) + SOON)
     submit(store, "first")
-    wait_for("both are in line", lambda: store.run(steps.promote(QUEUES)) + 1 and queue_seen(store).waiting == 3)
+    wait_for("both are in line", lambda: store.run(chores.promote(QUEUES)) + 1 and queue_seen(store).waiting == 3)
 
     assert record(store, "later").due_ms is None
     messages = map(orjson.loads, redis_server.client.lrange(LIST, 0, -1))
@@ -95,17 +95,17 @@ def test_a_delayed_task_can_be_cancelled(store: SyncStore) -> None:
     assert store.run(steps.cancel("a"))
 
     wait_for("its time has come", lambda: queue_seen(store).due == 0)
-    assert store.run(steps.promote(QUEUES)) == 0
+    assert store.run(chores.promote(QUEUES)) == 0
     assert (queue_seen(store).scheduled, record(store, "a").state) == (0, State.CANCELLED)
 
 
 def test_a_task_that_has_not_started_by_its_deadline_has_failed(store: SyncStore, redis_server: Redis) -> None:
     """TS-160: one of the five states, with a sentence that says why; counted once, and its message is gone."""
     submit(store, deadline=SOON)
-    assert store.run(steps.end_overdue()) == 0
+    assert store.run(chores.end_overdue()) == 0
     passed(store)
 
-    assert [store.run(steps.end_overdue()) for _ in range(2)] == [1, 0]
+    assert [store.run(chores.end_overdue()) for _ in range(2)] == [1, 0]
     task = record(store, "a")
     assert (task.state, task.error) == (State.FAILED, "Its deadline passed before it could start")
     assert task.started_ms is None
@@ -119,7 +119,7 @@ def test_a_delayed_task_may_miss_its_deadline_as_well(store: SyncStore) -> None:
     submit(store, run_at=SOON, deadline=SOON * 2)
     passed(store)
 
-    assert store.run(steps.end_overdue()) == 1
+    assert store.run(chores.end_overdue()) == 1
     assert (queue_seen(store).scheduled, queue_seen(store).waiting) == (0, 0)
 
 
@@ -130,7 +130,7 @@ def test_no_worker_gets_a_task_after_its_deadline(store: SyncStore, redis_server
 
     assert verdict(store) == "drop"
     assert record(store, "a").state is State.FAILED
-    assert store.run(steps.end_overdue()) == 0
+    assert store.run(chores.end_overdue()) == 0
     assert redis_server.client.hget(key("counters"), "failed_tasks") == b"1"
 
 
@@ -140,7 +140,7 @@ def test_a_task_that_started_in_time_is_not_bound_any_more(store: SyncStore) -> 
     assert verdict(store) == "run"
     passed(store)
 
-    assert store.run(steps.end_overdue()) == 0
+    assert store.run(chores.end_overdue()) == 0
     assert store.run(steps.hand_back("a", 1))
     assert verdict(store) == "run"
     assert record(store, "a").state is State.PROCESSING

@@ -10,7 +10,7 @@ import pytest
 from genfleet.contract.keys import broker_list, key
 from genfleet.contract.states import MOVES, State, is_final
 from genfleet.contract.task_types import QUEUES
-from genfleet.store import scripts, steps
+from genfleet.store import chores, scripts, steps
 from genfleet.store.calls import Call
 from genfleet.store.client import SyncStore
 from tests.support.servers import Redis
@@ -161,11 +161,11 @@ def test_a_retry_waits_in_redis_and_is_promoted_when_due(store: SyncStore, redis
     assert (task.state, task.attempt, task.last_error) == (State.QUEUED, 2, "connection refused")
     assert task.due_ms is not None
     assert task.due_ms - task.updated_ms == 60_000
-    assert store.run(steps.promote(QUEUES)) == 0
+    assert store.run(chores.promote(QUEUES)) == 0
     assert store.run(steps.claim("a", "1", "w", "a.1")).verdict == "drop"
 
     redis_server.client.zadd(key("scheduled", "gpu_medium"), {"a": 0})  # a minute later
-    assert store.run(steps.promote(QUEUES)) == 1
+    assert store.run(chores.promote(QUEUES)) == 1
     assert store.run(steps.claim("a", "2", "w", "a.2")).verdict == "run"
     assert redis_server.client.hget(key("counters"), "retried_tasks") == b"1"
 
@@ -198,7 +198,7 @@ def test_a_task_cancelled_between_attempts_never_wakes_up(store: SyncStore, redi
     store.run(steps.cancel("a"))
     redis_server.client.zadd(key("scheduled", "gpu_medium"), {"a": 0})
 
-    assert store.run(steps.promote(QUEUES)) == 0
+    assert store.run(chores.promote(QUEUES)) == 0
     assert record(store, "a").state is State.CANCELLED
 
 
@@ -244,7 +244,7 @@ def test_expired_records_leave_every_index(store: SyncStore, redis_server: Redis
     assert remaining == scripts.RETENTION.total_seconds() * 1000
 
     redis_server.client.zadd(key("expiry"), {"old": 1})  # a day later
-    assert store.run(steps.expire()) == 1
+    assert store.run(chores.expire()) == 1
 
     assert [task.id for task in store.run(steps.project_tasks("p")).tasks] == ["waiting"]
     assert store.run(steps.task("old")) is None

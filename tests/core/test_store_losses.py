@@ -12,7 +12,7 @@ from genfleet.contract.keys import UNACKED, UNACKED_INDEX, broker_list, key
 from genfleet.contract.states import State
 from genfleet.contract.task_types import QUEUES
 from genfleet.errors import StoreUnavailable
-from genfleet.store import scripts, steps, upkeep
+from genfleet.store import api_keys, capacity, chores, scripts, steps, upkeep
 from genfleet.store.client import AsyncStore, SyncStore
 from genfleet.store.records import Cancelled, TaskRecord
 from tests.support.servers import Redis, free_port
@@ -36,14 +36,14 @@ def _let_leases_run_out(redis_server: Redis, *ids: str) -> None:
 
 def test_the_task_of_a_lost_worker_is_next_in_line_under_a_new_token(store: SyncStore, redis_server: Redis) -> None:
     """A lease that ran out puts its task before those that wait, and fences its old worker off at once."""
-    store.run(steps.reap(QUEUES))
+    store.run(chores.reap(QUEUES))
     running(store, "lost")
     submitted(store, "patient")
     redis_server.client.hset(UNACKED, "lost.1", "[]")
     redis_server.client.zadd(UNACKED_INDEX, {"lost.1": 1})
     _let_leases_run_out(redis_server, "lost")
 
-    assert store.run(steps.reap(QUEUES)) == 1
+    assert store.run(chores.reap(QUEUES)) == 1
 
     assert b'"id": "lost"' in next_out(redis_server)
     assert (redis_server.client.hlen(UNACKED), redis_server.client.zcard(UNACKED_INDEX)) == (0, 0)
@@ -54,22 +54,22 @@ def test_the_task_of_a_lost_worker_is_next_in_line_under_a_new_token(store: Sync
 
 def test_a_lease_that_is_renewed_is_not_reaped(store: SyncStore, redis_server: Redis) -> None:
     """A worker that beats keeps what it runs."""
-    store.run(steps.reap(QUEUES))
+    store.run(chores.reap(QUEUES))
     lease = running(store, "a")
     _let_leases_run_out(redis_server, "a")
     assert store.run(steps.renew("w", "gpu_medium", b"{}", [("a", lease.token)])).verdicts == ("held",)
 
-    assert store.run(steps.reap(QUEUES)) == 0
+    assert store.run(chores.reap(QUEUES)) == 0
 
 
 def test_a_task_that_takes_three_workers_with_it_is_set_aside(store: SyncStore, redis_server: Redis) -> None:
     """Poison does not go round for ever: after the third lost worker it fails, once, with its story."""
-    store.run(steps.reap(QUEUES))
+    store.run(chores.reap(QUEUES))
     submitted(store, "poison")
     for token in range(1, scripts.CRASHES_ALLOWED + 1):
         assert store.run(steps.claim("poison", str(token), "w", f"poison.{token}")).verdict == "run"
         _let_leases_run_out(redis_server, "poison")
-        assert store.run(steps.reap(QUEUES)) == 1
+        assert store.run(chores.reap(QUEUES)) == 1
 
     task = record(store, "poison")
     assert task.state is State.FAILED
@@ -80,15 +80,15 @@ def test_a_task_that_takes_three_workers_with_it_is_set_aside(store: SyncStore, 
 
 def test_after_an_outage_longer_than_a_lease_everyone_gets_one_more(store: SyncStore, redis_server: Redis) -> None:
     """While Redis was away nobody could renew, so no worker is taken for lost until it could."""
-    store.run(steps.reap(QUEUES))
+    store.run(chores.reap(QUEUES))
     running(store, "a")
     _let_leases_run_out(redis_server, "a")
     redis_server.client.decrby(key("last_reap"), 60_000)  # nobody has looked for a minute
 
-    assert store.run(steps.reap(QUEUES)) == 0
+    assert store.run(chores.reap(QUEUES)) == 0
     assert record(store, "a").state is State.PROCESSING
     _let_leases_run_out(redis_server, "a")
-    assert store.run(steps.reap(QUEUES)) == 1
+    assert store.run(chores.reap(QUEUES)) == 1
 
 
 def test_a_worker_that_hands_back_costs_the_task_nothing(store: SyncStore) -> None:
@@ -108,12 +108,12 @@ def test_a_lost_message_is_made_again(store: SyncStore, redis_server: Redis, beh
     redis_server.client.rpop(LIST)  # the worker that popped it is gone
     if behind:
         created_ms = record(store, "lost").created_ms
-        wait_for("a later millisecond", lambda: store.run(steps.api_keys()).now_ms > created_ms)
+        wait_for("a later millisecond", lambda: store.run(api_keys.read()).now_ms > created_ms)
         submitted(store, "later")
-    assert store.run(steps.recover(QUEUES)) == 0, "too early: it may be on its way"
+    assert store.run(chores.recover(QUEUES)) == 0, "too early: it may be on its way"
 
     redis_server.client.hset(key("task", "lost"), "pushed", 1)
-    assert store.run(steps.recover(QUEUES)) == 1
+    assert store.run(chores.recover(QUEUES)) == 1
 
     assert b'"id": "lost"' in next_out(redis_server)
     assert store.run(steps.claim("lost", "1", "w", "lost.2")).verdict == "run"
@@ -125,7 +125,7 @@ def test_a_message_that_is_in_its_list_is_not_made_again(store: SyncStore, redis
         submitted(store, name)
         redis_server.client.hset(key("task", name), "pushed", 1)
 
-    assert store.run(steps.recover(QUEUES)) == 0
+    assert store.run(chores.recover(QUEUES)) == 0
 
 
 def test_a_stray_message_does_not_stop_the_search(store: SyncStore, redis_server: Redis) -> None:
@@ -134,12 +134,12 @@ def test_a_stray_message_does_not_stop_the_search(store: SyncStore, redis_server
     redis_server.client.hset(key("task", "a"), "pushed", 1)
     redis_server.client.rpush(LIST, b"\xff\xfe", b"[]", b'{"headers": {"id": 7}}')
 
-    assert store.run(steps.recover(QUEUES)) == 0
+    assert store.run(chores.recover(QUEUES)) == 0
 
 
 def test_chores_are_done_once_a_period(store: SyncStore) -> None:
     """However many programs are up, one of them does the chores of a second."""
-    took = [store.run(steps.take_upkeep(f"program-{number}", upkeep.PERIOD)) for number in range(5)]
+    took = [store.run(chores.take_upkeep(f"program-{number}", upkeep.PERIOD)) for number in range(5)]
 
     assert took == [True, False, False, False, False]
 
@@ -177,7 +177,7 @@ def test_an_unreachable_redis_is_unavailable_not_empty() -> None:
     async def ask() -> None:
         store = AsyncStore(url)
         try:
-            await store.run(steps.observe(QUEUES))
+            await store.run(capacity.observe(QUEUES))
         finally:
             await store.close()
 
@@ -185,7 +185,7 @@ def test_an_unreachable_redis_is_unavailable_not_empty() -> None:
         asyncio.run(ask())
     store = SyncStore(url)
     with pytest.raises(StoreUnavailable):
-        store.run(steps.observe(QUEUES))
+        store.run(capacity.observe(QUEUES))
     store.close()
 
 
@@ -203,12 +203,12 @@ def test_what_was_accepted_survives_a_killed_redis(store: SyncStore, redis_serve
 
 def test_tasks_that_come_back_together_keep_their_order(store: SyncStore, redis_server: Redis) -> None:
     """The one that has waited longest is next, and those that are in line already are not taken for lost."""
-    store.run(steps.reap(QUEUES))
+    store.run(chores.reap(QUEUES))
     for number, name in enumerate("abcd"):
         running(store, name)
         redis_server.client.zadd(key("leases", "gpu_medium"), {name: number + 1})
     redis_server.client.delete(LIST)  # their workers took the messages
-    assert store.run(steps.reap(QUEUES)) == 4
+    assert store.run(chores.reap(QUEUES)) == 4
 
     order = [json.loads(message)["headers"]["id"] for message in redis_server.client.lrange(LIST, 0, -1)]
     assert order[::-1] == ["a", "b", "c", "d"]
@@ -223,20 +223,20 @@ def test_out_of_order_is_not_lost(store: SyncStore, redis_server: Redis) -> None
     redis_server.client.delete(LIST)
     redis_server.client.rpush(LIST, *reversed(messages))
 
-    assert store.run(steps.recover(QUEUES)) == 0
+    assert store.run(chores.recover(QUEUES)) == 0
     assert redis_server.client.llen(LIST) == 4
 
 
 def test_one_broken_record_does_not_keep_others_from_their_chores(store: SyncStore, redis_server: Redis) -> None:
     """What cannot be read is set aside with its reason; the chores of all others are done in the same round."""
-    store.run(steps.reap(QUEUES))
+    store.run(chores.reap(QUEUES))
     for name in ("broken", "whole"):
         submitted(store, name)
         redis_server.client.hset(key("task", name), "pushed", 1)
     redis_server.client.delete(LIST, key("task", "broken"))
     redis_server.client.set(key("task", "broken"), "not a hash")
 
-    assert store.run(steps.recover(QUEUES)) == 1
+    assert store.run(chores.recover(QUEUES)) == 1
 
     assert store.run(steps.claim("whole", "1", "w", "n")).verdict == "run"
     assert redis_server.client.zscore(key("quarantine"), "broken") is not None

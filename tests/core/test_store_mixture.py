@@ -20,7 +20,7 @@ from genfleet.contract.keys import PREFIX, broker_list, key
 from genfleet.contract.limits import Limits, Rate, Refused
 from genfleet.contract.states import State
 from genfleet.contract.task_types import QUEUES, TASK_TYPES
-from genfleet.store import bulk, outbox, pauses, steps
+from genfleet.store import bulk, chores, outbox, pauses, steps
 from genfleet.store.bulk import Filter
 from genfleet.store.calls import Call
 from genfleet.store.client import SyncStore
@@ -124,9 +124,9 @@ class Mixture:
         seconds, _ = self.redis.client.time()
         self.redis.client.set(key("last_reap"), seconds * 1000)
         grace = self.soon(0, 5)
-        for chore in (steps.promote(QUEUES), steps.end_overdue(), steps.reap(QUEUES), steps.recover(QUEUES, grace)):
+        for chore in (chores.promote(QUEUES), chores.end_overdue(), chores.reap(QUEUES), chores.recover(QUEUES, grace)):
             self.run(chore)
-        self.run(steps.expire())
+        self.run(chores.expire())
 
     def cancel(self) -> None:
         """Somebody changes their mind, about one task or several."""
@@ -179,7 +179,7 @@ class Mixture:
         for name in ("expiry", *(f"leases:{queue}" for queue in QUEUES)):
             self.redis.client.zunionstore(PREFIX + name, {PREFIX + name: 0})
         self.do_chores()
-        while self.store.run(steps.expire()):
+        while self.store.run(chores.expire()):
             continue
 
     # -- what holds ----------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import orjson
 
 from genfleet.contract.keys import PREFIX, broker_list, key
 from genfleet.contract.states import State
-from genfleet.store import steps
+from genfleet.store import chores, steps
 from genfleet.store.client import SyncStore
 from tests.support.servers import Redis
 from tests.support.waiting import wait_for
@@ -82,7 +82,7 @@ def look(api: httpx.Client, task_id: str) -> dict[str, Any]:
 
 def halt_chores(store: SyncStore) -> None:
     """Takes the turn of the API's chores for a minute, so that a test does them itself, or nobody does."""
-    turn = steps.take_upkeep("test", timedelta(minutes=1))
+    turn = chores.take_upkeep("test", timedelta(minutes=1))
     wait_for("the turn of whoever did the chores last is over", lambda: store.run(turn))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from genfleet.contract.states import State
 from genfleet.contract.task_types import QUEUES
-from genfleet.store import steps
+from genfleet.store import chores, steps
 from genfleet.store.client import SyncStore
 from tests.service.acts import halt_chores, in_line, look, moment_of, settled, started, submitted
 from tests.support.servers import Redis
@@ -117,7 +117,7 @@ def test_a_task_that_waits_for_another_attempt_never_wakes_up(
     messages = in_line(redis_server)
     assert api.delete(f"/api/v1/tasks/{task_id}").json()["previous_state"] == "queued"
     assert [row["scheduled"] for row in api.get("/api/v1/queues").json()["queues"]] == [0, 0, 0, 0]
-    assert store.run(steps.promote(QUEUES)) == 0
+    assert store.run(chores.promote(QUEUES)) == 0
     assert in_line(redis_server) == messages
     assert look(api, task_id)["status"] == "cancelled"
     assert look(api, task_id)["next_attempt_at"] is None

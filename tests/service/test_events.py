@@ -14,7 +14,7 @@ import pytest
 
 from genfleet.contract.keys import key
 from genfleet.contract.states import State
-from genfleet.store import steps
+from genfleet.store import chores, steps
 from genfleet.store.client import AsyncStore, SyncStore
 from genfleet.store.records import Event
 from genfleet_service.feed import TAIL, Feed, Gap
@@ -107,7 +107,7 @@ def test_retries_and_lost_workers_are_told(api: httpx.Client, store: SyncStore) 
         store.run(steps.lose(task_id, 1, "its worker stopped answering"))
         claim(store, task_id, 2)
         store.run(steps.retry_later(task_id, 2, timedelta(0), "no connection"))
-        store.run(steps.promote(["gpu_medium"]))
+        store.run(chores.promote(["gpu_medium"]))
         claim(store, task_id, 3)
         complete(store, task_id, 3)
         listener.wait_for_end()

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from genfleet.contract.keys import key
-from genfleet.store import steps
+from genfleet.store import capacity, steps
 from genfleet.store.client import SyncStore
 from tests.service.acts import UNAUTHORIZED, seconds_running, started, submitted
 from tests.support.servers import Redis, Site
@@ -182,7 +182,7 @@ def test_queues_in_detail(api: httpx.Client, store: SyncStore) -> None:
     beat(store, "worker@gpu-2", queue="gpu_medium")
     started(api, store)
     submitted(api)
-    store.run(steps.report_fleet("gpu_medium", orjson.dumps({"reason": "DemandRose", "wanted": 1})))
+    store.run(capacity.report("gpu_medium", orjson.dumps({"reason": "DemandRose", "wanted": 1})))
     rows = {row.pop("queue"): row for row in api.get("/api/v1/queues").json()["queues"]}
     assert list(rows) == ["gpu_heavy", "gpu_medium", "cpu_intensive", "default"]
     assert rows["gpu_medium"].pop("oldest_wait_seconds") in (0, 1, 2)
@@ -200,7 +200,7 @@ def test_queues_in_detail(api: httpx.Client, store: SyncStore) -> None:
 def test_workers_in_detail(api: httpx.Client, store: SyncStore) -> None:
     """NS-008: every worker that beats, its queue, whether it is to take nothing new, and what it says of itself."""
     beat(store, "worker@gpu-1", **LOAD)
-    store.run(steps.drain("worker@gpu-1"))
+    store.run(capacity.drain("worker@gpu-1"))
     body = api.get("/api/v1/workers").json()
     assert 0 <= body["workers"][0].pop("silent_seconds") < 10
     assert body == {

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from genfleet.contract.keys import key
-from genfleet.store import steps
+from genfleet.store import api_keys
 from genfleet.store.client import SyncStore
 from genfleet_service.access import Scope, scope_needed
 from genfleet_service.keyring import key_id_of_settings
@@ -250,11 +250,11 @@ def test_an_entry_of_an_older_version_stays_good(api: httpx.Client, redis_server
 
 def test_two_who_change_a_key_at_once(store: SyncStore) -> None:
     """NS-012: the second one is told, and nothing of the first one is lost; a lost reply is no second one."""
-    assert store.run(steps.save_api_key("a", b"1"))
-    assert store.run(steps.save_api_key("a", b"2", b"1"))
-    assert not store.run(steps.save_api_key("a", b"3", b"1"))
-    assert store.run(steps.save_api_key("a", b"2", b"1"))
-    assert store.run(steps.api_keys()).entries == {"a": b"2"}
+    assert store.run(api_keys.save("a", b"1"))
+    assert store.run(api_keys.save("a", b"2", b"1"))
+    assert not store.run(api_keys.save("a", b"3", b"1"))
+    assert store.run(api_keys.save("a", b"2", b"1"))
+    assert store.run(api_keys.read()).entries == {"a": b"2"}
 
 
 def test_an_operators_commands(

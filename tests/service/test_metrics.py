@@ -10,7 +10,7 @@ import pytest
 
 from genfleet.contract.keys import key
 from genfleet.contract.states import State
-from genfleet.store import steps
+from genfleet.store import chores, steps
 from genfleet.store.client import SyncStore
 from tests.service.acts import claim, make_older, seconds_running, settled, started, submitted
 from tests.support.servers import Redis, Site
@@ -99,7 +99,7 @@ def test_automatic_retries(api: httpx.Client, store: SyncStore) -> None:
     for attempt in (1, 2, 3):
         claim(store, task_id, token=attempt)
         assert store.run(steps.retry_later(task_id, attempt, timedelta(0), "no connection"))
-        store.run(steps.promote(["gpu_medium"]))
+        store.run(chores.promote(["gpu_medium"]))
         assert metrics(api)["failed_tasks"] == 0
     claim(store, task_id, token=4)
     assert store.run(steps.fail(task_id, 4, "no connection"))
@@ -119,7 +119,7 @@ def test_what_runs_is_counted_from_the_records(api: httpx.Client, store: SyncSto
 def test_numbers_outlive_the_records(api: httpx.Client, store: SyncStore, redis_server: Redis) -> None:
     """TS-067, TS-068: when a record goes after its day, it stays counted."""
     make_older(redis_server, settled(api, store, State.COMPLETED), timedelta(hours=25))
-    store.run(steps.expire())
+    store.run(chores.expire())
     assert not list(redis_server.client.scan_iter(key("task", "*")))
     assert metrics(api)["completed_tasks"] == 1
 

@@ -10,7 +10,7 @@ import pytest
 
 from genfleet.contract.keys import broker_list
 from genfleet.contract.task_types import QUEUES
-from genfleet.store import pauses, steps
+from genfleet.store import chores, pauses, steps
 from genfleet.store.client import SyncStore
 from tests.service.acts import claim, halt_chores, in_line, started, submitted
 from tests.support.servers import Redis
@@ -90,7 +90,7 @@ def test_what_was_turned_away_starts_after_the_pause(api: httpx.Client, store: S
     made = [submitted(api) for _ in range(3)]
     pause(api)
     redis_server.client.delete(LIST)  # a worker took the messages, and dropped them
-    assert store.run(steps.recover(QUEUES, grace=pauses.AT_ONCE)) == 0
+    assert store.run(chores.recover(QUEUES, grace=pauses.AT_ONCE)) == 0
     assert in_line(redis_server) == 0
     resume(api)
     assert in_line(redis_server) == 3

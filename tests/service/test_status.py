@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from genfleet.contract.states import State
-from genfleet.store import steps
+from genfleet.store import chores, steps
 from genfleet.store.client import SyncStore
 from genfleet_service.keyring import key_id_of_settings
 from tests.service.acts import (
@@ -141,7 +141,7 @@ def test_the_next_attempt_counts_its_own_time(api: httpx.Client, store: SyncStor
     halt_chores(store)
     task_id = started(api, store, task_type="generate_video")
     store.run(steps.retry_later(task_id, 1, timedelta(0), "the model is still loading"))
-    assert store.run(steps.promote(["gpu_heavy"])) == 1
+    assert store.run(chores.promote(["gpu_heavy"])) == 1
     claim(store, task_id, token=2)
     set_times(redis_server, task_id, created=CREATED, started=STARTED)
     assert status(api, task_id) == whole(
@@ -189,7 +189,7 @@ def test_an_unfinished_task_never_loses_its_record(
     """TS-036: a task that waits or runs for longer than 24 hours is still there."""
     task_id = settled(api, store, state)
     make_older(redis_server, task_id, timedelta(hours=25))
-    assert store.run(steps.expire()) == 0
+    assert store.run(chores.expire()) == 0
     assert status(api, task_id)["status"] == state.value
 
 
@@ -198,5 +198,5 @@ def test_a_late_result_can_still_be_read(api: httpx.Client, store: SyncStore, re
     task_id = started(api, store)
     make_older(redis_server, task_id, timedelta(hours=25))
     assert store.run(steps.complete(task_id, 1, b'{"media_url":"https://media.ft.tc/late.png"}'))
-    assert store.run(steps.expire()) == 0
+    assert store.run(chores.expire()) == 0
     assert status(api, task_id)["result"] == {"media_url": "https://media.ft.tc/late.png"}

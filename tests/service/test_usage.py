@@ -10,7 +10,7 @@ import pytest
 
 from genfleet.contract.keys import key
 from genfleet.contract.states import State
-from genfleet.store import steps
+from genfleet.store import chores, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.usage import EPOCH
 from tests.service.acts import PROJECT, seconds_running, settled, submitted
@@ -50,7 +50,7 @@ def test_every_attempt_counts_with_its_time(api: httpx.Client, store: SyncStore,
     task_id = submitted(api, task_type="generate_video")
     attempt(store, redis_server, task_id, 10, gpus=2)
     assert store.run(steps.retry_later(task_id, 1, timedelta(0), "again"))
-    store.run(steps.promote(["gpu_heavy"]))
+    store.run(chores.promote(["gpu_heavy"]))
     attempt(store, redis_server, task_id, 20, token=2, gpus=0.5)
     assert store.run(steps.lose(task_id, 2, "its worker died"))
     attempt(store, redis_server, task_id, 30, token=3)

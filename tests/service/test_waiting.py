@@ -10,7 +10,7 @@ import pytest
 
 from genfleet.contract.durations import ENOUGH, HALVED_AT
 from genfleet.contract.keys import key
-from genfleet.store import pauses, steps, waiting
+from genfleet.store import capacity, pauses, steps, waiting
 from genfleet.store.client import SyncStore
 from tests.service.acts import look, post, seconds_running, started, submission, submitted
 from tests.support.servers import Redis
@@ -27,7 +27,7 @@ def beat(store: SyncStore, *, phase: str = "ready", concurrency: int = 1) -> Non
 
 def report(store: SyncStore, **changes: object) -> None:
     """The fleet controller tells what it decided."""
-    store.run(steps.report_fleet(QUEUE, orjson.dumps(FLEET | changes)))
+    store.run(capacity.report(QUEUE, orjson.dumps(FLEET | changes)))
 
 
 def ran(api: httpx.Client, store: SyncStore, redis_server: Redis, *seconds: float) -> None:

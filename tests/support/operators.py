@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from genfleet.store import steps
+from genfleet.store import capacity
 from genfleet.store.client import SyncStore
 from tests.support.api_objects import Json, Objects
 from tests.support.api_pods import HUMAN, QUEUE, Pods
@@ -161,7 +161,7 @@ class Place:
 
     def shown(self, queue: str = QUEUE) -> Json:
         """The last decision as it is kept in Redis."""
-        (seen,) = self.store.run(steps.observe([queue])).queues
+        (seen,) = self.store.run(capacity.observe([queue])).queues
         return seen.fleet or {}
 
     def has(self, number: int, *, within: float = 10.0) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import redis
 
-from genfleet.store import steps
+from genfleet.store import capacity
 from genfleet.store.client import SyncStore
 from genfleet_local.redis_server import find
 from tests.support.waiting import wait_for
@@ -168,5 +168,5 @@ def _is_up(client: httpx.Client, process: subprocess.Popen[bytes]) -> bool:
 
 def _beats(store: SyncStore, queue: str, name: str, process: subprocess.Popen[bytes]) -> bool:
     assert process.poll() is None, f"worker {name} ended at its start"
-    (seen,) = store.run(steps.observe([queue])).queues
+    (seen,) = store.run(capacity.observe([queue])).queues
     return any(worker.id == f"{name}@test" for worker in seen.workers)

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from genfleet.contract.task_types import QUEUES, TASK_TYPES
-from genfleet.store import steps
+from genfleet.store import capacity, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import Lease, NewTask, QueueSeen, TaskRecord
 
@@ -60,4 +60,4 @@ def record(store: SyncStore, task_id: str) -> TaskRecord:
 
 def queue_seen(store: SyncStore, queue: str = "gpu_medium") -> QueueSeen:
     """One queue as the fleet sees it."""
-    return next(seen for seen in store.run(steps.observe(QUEUES)).queues if seen.queue == queue)
+    return next(seen for seen in store.run(capacity.observe(QUEUES)).queues if seen.queue == queue)

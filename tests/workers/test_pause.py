@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from genfleet.contract.keys import broker_list
 from genfleet.contract.states import State
-from genfleet.store import pauses, steps
+from genfleet.store import chores, pauses
 from genfleet.store.client import SyncStore
 from tests.support.servers import Site
 from tests.support.tasks import queue_seen, record, submitted
@@ -48,5 +48,5 @@ def test_a_message_that_was_taken_in_a_pause_is_made_anew_by_the_chores(site: Si
         wait_for("the message is gone", lambda: site.redis.client.llen(LIST) == 0)
         assert record(store, task_id).state is State.QUEUED
         store.run(pauses.unpause(QUEUE))
-        assert store.run(steps.recover([QUEUE], grace=pauses.AT_ONCE)) <= 1
+        assert store.run(chores.recover([QUEUE], grace=pauses.AT_ONCE)) <= 1
         wait_for("it is completed", lambda: record(store, task_id).state is State.COMPLETED)

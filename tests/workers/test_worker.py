@@ -12,7 +12,7 @@ from celery import Celery
 
 from genfleet.contract.keys import PRIORITY_STEPS, broker_list, key
 from genfleet.contract.states import State
-from genfleet.store import steps
+from genfleet.store import capacity, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import TaskRecord
 from tests.support.servers import Site
@@ -226,26 +226,26 @@ def test_a_worker_that_must_go_hands_its_work_back(site: Site, store: SyncStore,
 
 def test_a_worker_that_is_told_to_drain_before_it_has_started_takes_nothing(site: Site, store: SyncStore) -> None:
     """Scaled down while its image was pulled: it hears of that before it takes its first message."""
-    store.run(steps.drain("late@test"))
+    store.run(capacity.drain("late@test"))
     task_id = submitted(store)
     with site.worker(name="late"):
         wait_for("it says that it is drained", lambda: queue_seen(store).workers[0].about["phase"] == "drained")
         assert record(store, task_id).state is State.QUEUED
-        store.run(steps.resume("late@test"))
+        store.run(capacity.resume("late@test"))
         assert settled(store, task_id).state is State.COMPLETED
 
 
 def test_a_draining_worker_takes_nothing_and_can_be_called_back(site: Site, store: SyncStore) -> None:
     """Scale-down in two steps: told to drain it says that it is empty; called back it works again."""
     with site.worker(name="one"):
-        store.run(steps.drain("one@test"))
+        store.run(capacity.drain("one@test"))
         wait_for("it says that it is drained", lambda: queue_seen(store).workers[0].about["phase"] == "drained")
         task_id = submitted(store)
         seen = wait_for("a beat after the submission", lambda: _next_beat(store))
         assert seen.workers[0].about["phase"] == "drained"
         assert record(store, task_id).state is State.QUEUED
 
-        store.run(steps.resume("one@test"))
+        store.run(capacity.resume("one@test"))
         assert settled(store, task_id).state is State.COMPLETED
 
 

@@ -15,7 +15,7 @@ import orjson
 import structlog
 
 from genfleet.errors import StoreUnavailable
-from genfleet.store import steps, upkeep
+from genfleet.store import capacity, steps, upkeep
 from genfleet.store.client import SyncStore
 from genfleet_workers.holdings import Holdings
 from genfleet_workers.machine import Machine
@@ -78,7 +78,7 @@ class Beat(threading.Thread):
             # Claimed after SIGTERM: Celery gives no process anything then, and says nothing.
             for held in reversed(self.holdings.leases()):
                 self._store.run(steps.hand_back(*held))
-            self._store.run(steps.depart(self._settings.worker_id, self._settings.queue))
+            self._store.run(capacity.depart(self._settings.worker_id, self._settings.queue))
         except StoreUnavailable as error:
             log.warning("left_without_goodbye", reason=str(error))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from genfleet.store import records, steps
+from genfleet.store import chores, records
 from genfleet.store.calls import Call
 from genfleet.store.scripts import script
 
@@ -28,4 +28,4 @@ def unpause(queue: str) -> Call[records.Pause | None]:
 
 def remake(queue: str) -> Call[int]:
     """Makes the messages anew that were dropped during a pause, some at a time. How many; the chores do the rest."""
-    return steps.recover((queue,), grace=AT_ONCE)
+    return chores.recover((queue,), grace=AT_ONCE)

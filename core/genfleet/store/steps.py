@@ -1,4 +1,4 @@
-"""The steps: what can be done to tasks and queues, each one call and one round trip.
+"""The steps of a task's life, each one call and one round trip. Other subjects have modules of their own beside this one.
 
 A step is a value. `SyncStore.run` and `AsyncStore.run` carry it out; nothing here touches a network. Every step may be
 carried out again when its reply was lost: submit is idempotent by id, claim by delivery, settle and the like by token.
@@ -10,8 +10,6 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-import orjson
-
 from genfleet.contract.keys import key
 from genfleet.contract.limits import NO_LIMITS, Limits, Rate, Refused
 from genfleet.contract.states import State
@@ -21,22 +19,10 @@ from genfleet.store.scripts import script
 
 LEASE = timedelta(seconds=8)
 """How long a task stays a worker's without a beat. A lost worker's task is back in line this much later."""
-REAP_GAP = timedelta(seconds=3)
-"""A longer gap between two looks at the leases means that Redis was away, or everyone was. It has to be less than a
-lease without two beats: a lease may have been two seconds old when Redis went, and its next beat comes late."""
 SILENCE = timedelta(seconds=20)
 """How long a silent worker is still counted."""
-MESSAGE_GRACE = timedelta(seconds=5)
-"""How long a message may be between its list and a claim before it is taken for lost."""
-FLEET_KEPT = timedelta(seconds=30)
-"""How long a decision is shown if its controller says nothing more."""
 EVENTS_READ = 200
 """Events of one task read at a time, so that no look at a long history holds up Redis."""
-DUE_SOON = timedelta(seconds=5)
-"""A retry counts as demand this long before its time, so that a worker is up when it comes."""
-
-
-# -- the life of a task --------------------------------------------------------------------------------------------------
 
 
 def submit(task: records.NewTask) -> Call[records.Submitted]:
@@ -263,151 +249,3 @@ def project_tasks(
 def set_aside(entry: bytes) -> Call[int]:
     """Keeps a message that could not be judged, with its reason."""
     return Call(script("set_aside"), (entry,), int)
-
-
-# -- chores, done by whoever is up ---------------------------------------------------------------------------------------
-
-
-def take_upkeep(who: str, period: timedelta) -> Call[bool]:
-    """Whether the chores of this period fall to the caller."""
-    return Call(script("take_upkeep"), (who, milliseconds(period)), bool)
-
-
-def promote(queues: Sequence[str]) -> Call[int]:
-    """Puts delayed tasks and retries whose time has come in line. How many."""
-    return Call(script("promote"), tuple(queues), int)
-
-
-def end_overdue() -> Call[int]:
-    """Ends tasks that have not started by their deadline. How many."""
-    return Call(script("end_overdue"), (), int)
-
-
-def reap(queues: Sequence[str]) -> Call[int]:
-    """Puts the tasks of lost workers back in line. How many."""
-    return Call(script("reap"), (milliseconds(LEASE), milliseconds(REAP_GAP), milliseconds(SILENCE), *queues), int)
-
-
-def recover(queues: Sequence[str], grace: timedelta = MESSAGE_GRACE) -> Call[int]:
-    """Makes new messages for tasks whose message was lost, and is older than `grace`. How many."""
-    return Call(script("recover"), (milliseconds(grace), *queues), int)
-
-
-def expire() -> Call[int]:
-    """Removes records whose retention is over. How many."""
-    return Call(script("expire"), (), int)
-
-
-# -- the fleet -----------------------------------------------------------------------------------------------------------
-
-
-def observe(queues: Sequence[str]) -> Call[records.Survey]:
-    """All that is known of these queues and their workers, at one moment."""
-
-    def read(reply: bytes) -> records.Survey:
-        seen = orjson.loads(reply)
-        return records.Survey(int(seen["now_ms"]), tuple(map(_queue_seen, seen["queues"])))
-
-    return Call(script("observe"), (milliseconds(DUE_SOON), *queues), read)
-
-
-def _queue_seen(row: dict[str, Any]) -> records.QueueSeen:
-    oldest, service = row.get("oldest_wait_ms"), row.get("service_ms")
-    fleet, paused = row.get("fleet"), row.get("paused")
-    return records.QueueSeen(
-        queue=row["queue"],
-        waiting=row["waiting"],
-        running=row["running"],
-        scheduled=row["scheduled"],
-        due=row["due"],
-        oldest_wait_ms=int(oldest) if oldest is not None else None,
-        service_ms=service,
-        workers=tuple(map(_worker_seen, row.get("workers", ()))),
-        fleet=orjson.loads(fleet) if fleet else None,
-        paused=records.Pause.read(paused) if paused else None,
-    )
-
-
-def _worker_seen(row: dict[str, Any]) -> records.WorkerSeen:
-    return records.WorkerSeen(
-        id=row["id"],
-        about=orjson.loads(row["about"]),
-        held=row["held"],
-        silent_ms=int(row["silent_ms"]),
-        draining=bool(row["draining"]),
-    )
-
-
-def overview(queues: Sequence[str], *, long: timedelta, window: timedelta) -> Call[records.Overview]:
-    """The lasting counters; the outcomes of the last `window`; and what has run for longer than `long`."""
-
-    def read(reply: bytes) -> records.Overview:
-        seen = orjson.loads(reply)
-        return records.Overview(
-            now_ms=int(seen["now_ms"]),
-            counters=seen["counters"] or {},
-            recent_completed=seen["recent"]["completed"],
-            recent_failed=seen["recent"]["failed"],
-            running=seen["running"],
-            long_running=tuple((row["id"], int(row["run_ms"])) for row in seen.get("long", ())),
-        )
-
-    minutes = round(window.total_seconds() / 60)
-    return Call(script("overview"), (milliseconds(long), minutes, *queues), read)
-
-
-def drain(worker: str) -> Call[bool]:
-    """Tells a worker to take nothing new."""
-    return Call("SADD", (key("draining"), worker), bool)
-
-
-def resume(worker: str) -> Call[bool]:
-    """Takes that back."""
-    return Call("SREM", (key("draining"), worker), bool)
-
-
-def depart(worker: str, queue: str) -> Call[bool]:
-    """A worker says goodbye."""
-    return Call(script("depart"), (worker, queue), bool)
-
-
-def report_fleet(queue: str, status: bytes) -> Call[bool]:
-    """Keeps the last decision on a queue's fleet, for people to see; for a while, so that it is never an old one."""
-    return Call("SET", (key("fleet", queue), status, "PX", milliseconds(FLEET_KEPT)), bool)
-
-
-def forget_fleets(queues: Sequence[str]) -> Call[int]:
-    """Removes the last decisions on these queues' fleets."""
-    return Call("DEL", tuple(key("fleet", queue) for queue in queues), int)
-
-
-# -- access --------------------------------------------------------------------------------------------------------------
-
-
-def api_keys() -> Call[records.KeysSeen]:
-    """Every API key that was made, and when each was used."""
-
-    def read(reply: list[Any]) -> records.KeysSeen:
-        now_ms, entries, uses = reply
-        return records.KeysSeen(
-            now_ms,
-            {key_id.decode(): entry for key_id, entry in pairs(entries).items()},
-            {key_id.decode(): int(at) for key_id, at in pairs(uses).items()},
-        )
-
-    return Call(script("api_keys"), (), read)
-
-
-def save_api_key(key_id: str, entry: bytes, instead_of: bytes = b"") -> Call[bool]:
-    """Keeps an API key: its digest and what it may do, never the key itself. False: somebody else changed it."""
-    return Call(script("save_api_key"), (key_id, entry, instead_of), bool)
-
-
-def remove_api_key(key_id: str) -> Call[bool]:
-    """Revokes an API key. False: there is none."""
-    return Call(script("remove_api_key"), (key_id,), bool)
-
-
-def note_key_uses(key_ids: Iterable[str]) -> Call[int]:
-    """These keys were used just now."""
-    return Call(script("note_key_uses"), tuple(key_ids), int)

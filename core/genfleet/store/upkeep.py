@@ -14,7 +14,7 @@ import structlog
 
 from genfleet.contract.task_types import QUEUES
 from genfleet.errors import StoreUnavailable
-from genfleet.store import steps
+from genfleet.store import chores
 from genfleet.store.calls import Call
 from genfleet.store.client import AsyncStore, SyncStore
 
@@ -22,17 +22,17 @@ log = structlog.get_logger(__name__)
 
 PERIOD = timedelta(seconds=1)
 CHORES = {
-    "promoted": steps.promote(QUEUES),
-    "overdue": steps.end_overdue(),
-    "reaped": steps.reap(QUEUES),
-    "recovered": steps.recover(QUEUES),
-    "expired": steps.expire(),
+    "promoted": chores.promote(QUEUES),
+    "overdue": chores.end_overdue(),
+    "reaped": chores.reap(QUEUES),
+    "recovered": chores.recover(QUEUES),
+    "expired": chores.expire(),
 }
 
 
 def do_chores(store: SyncStore, who: str) -> None:
     """Does the chores of this period if nobody has. Raises StoreUnavailable."""
-    if store.run(steps.take_upkeep(who, PERIOD)):
+    if store.run(chores.take_upkeep(who, PERIOD)):
         _tell({name: _attempted(store, call) for name, call in CHORES.items()})
 
 
@@ -49,7 +49,7 @@ async def keep_up(store: AsyncStore, who: str) -> None:
     """Does the chores for as long as the program runs; waits out an unreachable Redis."""
     while True:
         try:
-            if await store.run(steps.take_upkeep(who, PERIOD)):
+            if await store.run(chores.take_upkeep(who, PERIOD)):
                 done = await asyncio.gather(*map(store.run, CHORES.values()), return_exceptions=True)
                 _tell(dict(zip(CHORES, done, strict=True)))
         except StoreUnavailable as error:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from genfleet.contract.task_types import QUEUES
-from genfleet.store import steps
+from genfleet.store import capacity
 from genfleet.store.records import QueueSeen, WorkerSeen
 from genfleet_service import openapi, views
 from genfleet_service.context import ServiceDep
@@ -80,7 +80,7 @@ class WorkersBody(TypedDict):
 @router.get("/queues", responses=openapi.answers(QueuesBody))
 async def queues(service: ServiceDep) -> Response:
     """What waits and runs in each queue, its workers, and why its fleet has the size it has."""
-    survey = await service.store.run(steps.observe(QUEUES))
+    survey = await service.store.run(capacity.observe(QUEUES))
     body: QueuesBody = {"queues": [_queue(seen) for seen in survey.queues]}
     return json_reply(body)
 
@@ -88,7 +88,7 @@ async def queues(service: ServiceDep) -> Response:
 @router.get("/workers", responses=openapi.answers(WorkersBody))
 async def workers(service: ServiceDep) -> Response:
     """Every worker that beats, and what it does."""
-    survey = await service.store.run(steps.observe(QUEUES))
+    survey = await service.store.run(capacity.observe(QUEUES))
     found = [_worker(seen.queue, worker) for seen in survey.queues for worker in seen.workers]
     body: WorkersBody = {"workers": found, "total": len(found)}
     return json_reply(body)

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 
 from genfleet.contract.task_types import QUEUES
 from genfleet.errors import StoreUnavailable
-from genfleet.store import steps
+from genfleet.store import capacity
 from genfleet.store.records import Overview, Survey
 from genfleet_service import fleet_health, openapi, replies, views
 from genfleet_service.context import Service, ServiceDep
@@ -70,7 +70,7 @@ async def health(service: ServiceDep) -> Response:
     """The service, Redis, the workers and the load of their machines."""
     uptime = int(asyncio.get_running_loop().time() - service.started)
     try:
-        survey = await service.store.run(steps.observe(QUEUES))
+        survey = await service.store.run(capacity.observe(QUEUES))
     except StoreUnavailable as error:
         return json_reply(_unhealthy(uptime, error), 503, {"Retry-After": str(replies.RETRY_SOON)})
     workers = [worker for queue in survey.queues for worker in queue.workers]
@@ -125,6 +125,6 @@ async def queue_health(service: ServiceDep) -> Response:
 
 
 async def _look(service: Service) -> tuple[Overview, Survey]:
-    overview = steps.overview(QUEUES, long=fleet_health.LONG_RUN, window=fleet_health.RECENT)
-    seen, survey = await service.store.run_all([overview, steps.observe(QUEUES)])
+    overview = capacity.overview(QUEUES, long=fleet_health.LONG_RUN, window=fleet_health.RECENT)
+    seen, survey = await service.store.run_all([overview, capacity.observe(QUEUES)])
     return seen, survey

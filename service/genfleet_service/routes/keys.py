@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from genfleet.store import steps
+from genfleet.store import api_keys
 from genfleet_service import bodies, key_views, openapi, replies
 from genfleet_service.context import Service, ServiceDep
 from genfleet_service.keys import GRACE, LONGEST_GRACE, ApiKey, KeyTerms, make, rotate
@@ -37,9 +37,9 @@ class KeyRotation(BaseModel):
 async def create(request: Request, service: ServiceDep) -> Response:
     """Make a key. Its secret, `api_key`, is shown this once."""
     terms = bodies.read(await request.body(), KeyTerms)
-    now_ms = (await service.store.run(steps.api_keys())).now_ms
+    now_ms = (await service.store.run(api_keys.read())).now_ms
     made = make(terms, now_ms)
-    await service.store.run(steps.save_api_key(made.id, made.key.entry()))
+    await service.store.run(api_keys.save(made.id, made.key.entry()))
     await service.keys.refresh(service.store)
     return _secret(key_views.made_key(made, now_ms))
 
@@ -47,7 +47,7 @@ async def create(request: Request, service: ServiceDep) -> Response:
 @router.get("", name="list", responses=openapi.answers(key_views.KeyList))
 async def list_keys(service: ServiceDep) -> Response:
     """Every key and when it was last used, to a few seconds; never a secret."""
-    seen = await service.store.run(steps.api_keys())
+    seen = await service.store.run(api_keys.read())
     return json_reply(key_views.key_list(seen, service.keys.of_settings))
 
 
@@ -61,13 +61,13 @@ async def rotate_key(key_id: KeyId, request: Request, service: ServiceDep) -> Re
     """Give a key a new secret, shown this once. The old one stays good for a while, so that nobody is locked out."""
     grace = timedelta(seconds=bodies.read(await request.body(), KeyRotation).grace_seconds)
     _refuse_of_settings(service, key_id)
-    seen = await service.store.run(steps.api_keys())
+    seen = await service.store.run(api_keys.read())
     entry = seen.entries.get(key_id, b"")
     key = ApiKey.read_or_none(entry)
     if key is None:
         raise replies.no_such_key(key_id)
     made = rotate(key_id, key, seen.now_ms, grace)
-    if not await service.store.run(steps.save_api_key(key_id, made.key.entry(), entry)):
+    if not await service.store.run(api_keys.save(key_id, made.key.entry(), entry)):
         raise replies.changed_meanwhile()
     await service.keys.refresh(service.store)
     return _secret(key_views.made_key(made, seen.now_ms, seen.used_ms.get(key_id)))
@@ -77,7 +77,7 @@ async def rotate_key(key_id: KeyId, request: Request, service: ServiceDep) -> Re
 async def revoke(key_id: KeyId, service: ServiceDep) -> Response:
     """Take a key back. Within 5 seconds no part of the service lets it in."""
     _refuse_of_settings(service, key_id)
-    if not await service.store.run(steps.remove_api_key(key_id)):
+    if not await service.store.run(api_keys.remove(key_id)):
         raise replies.no_such_key(key_id)
     await service.keys.refresh(service.store)
     body: key_views.RevokedKey = {"key_id": key_id, "status": "revoked", "message": "The API key has been revoked"}
