@@ -99,6 +99,21 @@ def test_a_delayed_task_can_be_cancelled(store: SyncStore) -> None:
     assert (queue_seen(store).scheduled, record(store, "a").state) == (0, State.CANCELLED)
 
 
+def test_its_record_is_kept_from_when_it_was_due(store: SyncStore, redis_server: Redis) -> None:
+    """TS-036: else the result of what was submitted a day ahead could be read for an hour; cancelled before, from then on."""
+    submit(store, run_at=SOON)
+    submit(store, "cancelled", run_at=AN_HOUR)
+    due = record(store, "a").due_ms or 0
+    wait_for("it is in line", lambda: store.run(chores.promote(QUEUES)))
+    redis_server.client.hincrby(key("task", "a"), "created", -100 * 3_600_000)
+    for task_id in ("a", "cancelled"):
+        assert store.run(steps.cancel(task_id))
+
+    day = 24 * 3_600_000
+    assert redis_server.client.zscore(key("expiry"), "a") == due + day
+    assert redis_server.client.zscore(key("expiry"), "cancelled") == (record(store, "cancelled").finished_ms or 0) + day
+
+
 def test_a_task_that_has_not_started_by_its_deadline_has_failed(store: SyncStore, redis_server: Redis) -> None:
     """TS-160: one of the five states, with a sentence that says why; counted once, and its message is gone."""
     submit(store, deadline=SOON)

@@ -23,8 +23,8 @@ end
 
 -- The fields that `move` and `push` need.
 local function read_known(id)
-  return read(id, 'state', 'token', 'project', 'type', 'queue', 'priority', 'created', 'started', 'retries', 'crashes',
-    'deliveries', 'callback', 'gpus')
+  return read(id, 'state', 'token', 'project', 'type', 'queue', 'priority', 'created', 'begins', 'started', 'retries',
+    'crashes', 'deliveries', 'callback', 'gpus')
 end
 
 -- Where a task stands among those that wait: by priority, then by time. Both fit a double, to 4 µs.
@@ -119,12 +119,14 @@ local function wake_if_idle(queue)
   end
 end
 
--- Ends a task. A finished record stays for its retention, counted from its creation, and at least an hour (TS-036).
+-- Ends a task. A finished record stays for its retention, and at least an hour. That is counted from its creation (TS-036);
+-- if it was submitted for later, from then: it would be over before the work had begun.
 local function finish(task, to, now, ...)
   move(task, to, now, 'finished', now, ...)
   redis.call('ZREM', key.leases(task.queue), task.id)
   redis.call('EXPIRE', key.events(task.id), EVENTS_KEPT_S)
-  redis.call('ZADD', key.expiry(), math.max(task.created + RETENTION_MS, now + RETENTION_LEAST_MS), task.id)
+  local from = math.min(tonumber(task.begins or task.created), now)
+  redis.call('ZADD', key.expiry(), math.max(from + RETENTION_MS, now + RETENTION_LEAST_MS), task.id)
   count(to .. '_tasks')
   use(task, now, to, 1)
   if to ~= 'cancelled' then

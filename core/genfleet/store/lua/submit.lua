@@ -65,7 +65,7 @@ if deadline then
 end
 if due and due > now then
   -- `promote` puts it in line, as it does with a retry. No worker is woken before that.
-  redis.call('HSET', key.task(id), 'due', due)
+  redis.call('HSET', key.task(id), 'due', due, 'begins', due)
   redis.call('ZADD', key.scheduled(queue), due, id)
 else
   redis.call('ZADD', key.waiting(queue), turn(priority, exact), id)
