@@ -238,7 +238,7 @@ def test_a_log_is_shown(api: httpx.Client, store: SyncStore) -> None:
 
 def test_a_log_is_followed_to_the_end(api: httpx.Client, store: SyncStore, tmp_path: Path) -> None:
     """A line is there when it is said, and the command ends with the task."""
-    lease = running(store)
+    lease = running(store, kind="generate_video")  # for a queue that the worker of other tests does not serve
     with started(api, tmp_path, "logs", lease.task_id, "--follow") as following:
         store.run(steps.log(lease.task_id, lease.token, 1, [("info", "first")]))
         following.wait_for("first")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from datetime import timedelta
 
 import pytest
 
@@ -126,6 +127,25 @@ def test_a_message_that_is_in_its_list_is_not_made_again(store: SyncStore, redis
         redis_server.client.hset(key("task", name), "pushed", 1)
 
     assert store.run(chores.recover(QUEUES)) == 0
+
+
+def test_a_long_list_is_searched_for_few_tasks_at_a_time(store: SyncStore, redis_server: Redis) -> None:
+    """Hundreds of lost messages (a pause leaves them) of a list of thousands do not hold up Redis; all come back, in order."""
+    names = [submitted(store) for _ in range(150)]
+    redis_server.client.delete(LIST)
+    created_ms = record(store, names[-1]).created_ms
+    wait_for("a later millisecond", lambda: store.run(api_keys.read()).now_ms > created_ms)
+    submitted(store, "later")
+    redis_server.client.lpush(LIST, *[b"{}"] * scripts.LIST_SEARCHED)
+    wait_for("they could have been taken", lambda: store.run(api_keys.read()).now_ms > created_ms + 10)
+
+    at_once = scripts.LOST_SEARCHED // scripts.LIST_SEARCHED
+    assert [store.run(chores.recover(QUEUES, grace=timedelta(0))) for _ in range(2)] == [at_once, 0]
+    for name in names[:at_once]:
+        assert f'"id": "{name}"'.encode() in next_out(redis_server)
+        redis_server.client.rpop(LIST)
+        assert store.run(steps.claim(name, "1", "w", name)).verdict == "run"
+    assert store.run(chores.recover(QUEUES, grace=timedelta(0))) == len(names) - at_once
 
 
 def test_a_stray_message_does_not_stop_the_search(store: SyncStore, redis_server: Redis) -> None:

@@ -47,6 +47,8 @@ PROVEN_HOSTS_KEPT = 10_000
 """Hosts of receivers, the latest, that are known to answer in time."""
 LIST_SEARCHED = 10_000
 """Longest list that a cancellation looks through for the message."""
+LOST_SEARCHED = 1_000_000
+"""Messages that one look for lost ones passes over in a list, about 25 ms of Redis. Others are found when those are handed out."""
 ONCE_KEPT = timedelta(hours=24)
 """How long a repeated request is answered with the task of the first (NS-005). No longer than its record is kept."""
 QUEUE_FULL = timedelta(seconds=120)
@@ -125,6 +127,7 @@ def _constants() -> str:
         "WEBHOOK_INTERRUPTIONS_ALLOWED": WEBHOOK_INTERRUPTIONS_ALLOWED,
         "PROVEN_HOSTS_KEPT": PROVEN_HOSTS_KEPT,
         "LIST_SEARCHED": LIST_SEARCHED,
+        "LOST_SEARCHED": LOST_SEARCHED,
         "ONCE_KEPT_MS": round(ONCE_KEPT.total_seconds() * 1000),
         "QUEUE_FULL_MS": round(QUEUE_FULL.total_seconds() * 1000),
         "ROOM_LEAST_MS": round(ROOM_LEAST.total_seconds() * 1000),

@@ -39,13 +39,19 @@ local function recover(id, score, priority, waiting)
   return 1
 end
 
+-- How many are looked at now: for each, the whole list may have to be searched.
+local function room(queue, priority)
+  local searched = math.min(redis.call('LLEN', broker_list(queue, priority)), LIST_SEARCHED)
+  return math.min(CHORE_LIMIT, math.floor(LOST_SEARCHED / math.max(searched, 1)))
+end
+
 local function recover_queue(queue)
   local waiting = key.waiting(queue)
   for priority = 1, 3 do
     local bound = next_turn(queue, priority)
     if bound ~= false then
       local upto = '(' .. string.format('%.17g', bound or turn(priority + 1, 0))
-      local rows = redis.call('ZRANGEBYSCORE', waiting, turn(priority, 0), upto, 'WITHSCORES', 'LIMIT', 0, CHORE_LIMIT)
+      local rows = redis.call('ZRANGEBYSCORE', waiting, turn(priority, 0), upto, 'WITHSCORES', 'LIMIT', 0, room(queue, priority))
       for row = #rows - 1, 1, -2 do -- from the last to the first: each one becomes next in line
         local id, score = rows[row], tonumber(rows[row + 1])
         recovered = recovered + guarded(id, waiting, now, function() return recover(id, score, priority, waiting) end)
