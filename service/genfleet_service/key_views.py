@@ -7,7 +7,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 from genfleet.store.records import KeysSeen
 from genfleet_service.access import Caller
 from genfleet_service.keys import ApiKey, Made
-from genfleet_service.views import timestamp
+from genfleet_service.views import maybe_timestamp
 
 
 class KeyView(TypedDict):
@@ -73,9 +73,9 @@ def _view(key_id: str, key: ApiKey, now_ms: int, used_ms: int | None) -> KeyView
         "submissions_per_minute": key.submissions_per_minute,
         "status_reads_per_minute": key.status_reads_per_minute,
         "project_tasks": key.project_tasks,
-        "created_at": _maybe(key.created_ms),
-        "last_used_at": _maybe(used_ms),
-        "previous_valid_until": _maybe(key.previous_valid_until_ms(now_ms)),
+        "created_at": maybe_timestamp(key.created_ms),
+        "last_used_at": maybe_timestamp(used_ms),
+        "previous_valid_until": maybe_timestamp(key.previous_valid_until_ms(now_ms)),
     }
 
 
@@ -90,10 +90,6 @@ def _of_settings(caller: Caller, used_ms: int | None) -> KeyView:
         "status_reads_per_minute": None,
         "project_tasks": None,
         "created_at": None,
-        "last_used_at": _maybe(used_ms),
+        "last_used_at": maybe_timestamp(used_ms),
         "previous_valid_until": None,
     }
-
-
-def _maybe(ms: int | None) -> str | None:
-    return timestamp(ms) if ms is not None else None

@@ -46,6 +46,7 @@ class KeyRing:
             (digest(key.encode()), Caller(key_id_of_settings(key), "environment", limits=limits)) for key in keys
         )
         self._stored: tuple[tuple[bytes, Caller], ...] = ()
+        self._ids = self._known_ids()
         self._used: set[str] = set()
 
     @property
@@ -63,12 +64,20 @@ class KeyRing:
             self._used.add(found.key_id)
         return found
 
+    def still_has(self, key_id: str) -> bool:
+        """Whether this key has not been revoked, for what goes on for longer than a request."""
+        return key_id in self._ids
+
     async def refresh(self, store: AsyncStore) -> None:
         """Read the stored keys, and write down which were used. Raises StoreUnavailable; known keys stay valid."""
         self._stored = tuple(self._valid(await store.run(api_keys.read())))
+        self._ids = self._known_ids()
         used, self._used = self._used, set()
         if used:
             await store.run(api_keys.note_uses(used))
+
+    def _known_ids(self) -> frozenset[str]:
+        return frozenset(caller.key_id for _, caller in (*self._fixed, *self._stored))
 
     def _valid(self, seen: KeysSeen) -> Iterator[tuple[bytes, Caller]]:
         for key_id, entry in seen.entries.items():

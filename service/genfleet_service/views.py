@@ -33,7 +33,8 @@ def moment(ms: int) -> str:
     return f"{_second(ms // 1000)[:-1]}.{ms % 1000:03d}Z"
 
 
-def _maybe(ms: int | None) -> str | None:
+def maybe_timestamp(ms: int | None) -> str | None:
+    """A timestamp, where there may be none."""
     return timestamp(ms) if ms is not None else None
 
 
@@ -195,14 +196,14 @@ def status(task: TaskRecord) -> StatusBody:
         "current_step": task.step,
         "result": task.result,
         "error": task.error,
-        "started_at": _maybe(task.started_ms),
-        "completed_at": _maybe(task.finished_ms),
+        "started_at": maybe_timestamp(task.started_ms),
+        "completed_at": maybe_timestamp(task.finished_ms),
         "processing_time": _processing_time(task),
         "task_type": task.type,
         "created_at": timestamp(task.created_ms),
         "attempt": task.attempt,
         "max_attempts": known.max_attempts if known else task.attempt,
-        "next_attempt_at": _maybe(task.due_ms) if task.state is State.QUEUED else None,
+        "next_attempt_at": maybe_timestamp(task.due_ms) if task.state is State.QUEUED else None,
         "last_error": task.last_error,
     }
 
@@ -224,7 +225,7 @@ def full(task: TaskRecord) -> KeptTask:
         "callback_url": task.callback_url,
         "updated_at": timestamp(task.updated_ms),
         "traceback": task.traceback,
-        "deadline": _maybe(task.deadline_ms),
+        "deadline": maybe_timestamp(task.deadline_ms),
         "retry_of": task.retry_of,
         "key_id": task.key_id,
     }
@@ -241,7 +242,7 @@ def listed(task: Listed) -> ListedTask:
         "result": task.result,
         "created_at": timestamp(task.created_ms),
         "updated_at": timestamp(task.updated_ms),
-        "completed_at": _maybe(task.finished_ms),
+        "completed_at": maybe_timestamp(task.finished_ms),
         "result_url": (task.result or {}).get("media_url"),
     }
     if task.omitted:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import httpx
 
-from tests.service.acts import submission, submitted
+from genfleet.store import steps
+from genfleet.store.client import SyncStore
+from tests.service.acts import started, submission, submitted
 from tests.support.listener import listening
 from tests.support.servers import Site
 from tests.support.waiting import wait_for
@@ -32,6 +34,22 @@ def test_a_key_has_its_part_of_a_process(site: Site) -> None:
             wait_for("a place is free", lambda: waited(api, "0")[0].headers.get("preference-applied"))
             with listening(api, path):
                 assert api.get(path).status_code == 429
+
+
+def test_a_revoked_key_hears_nothing_more(site: Site, store: SyncStore) -> None:
+    """NS-012: its streams end with the next event or heartbeat, and the result of the task does not go out to it."""
+    with site.api(GENFLEET_HEARTBEAT_SECONDS="0.2") as api:
+        made = api.post("/api/v1/keys", json={"name": "other"}).json()
+        task_id = started(api, store)
+        path, headers = f"/api/v1/tasks/{task_id}/events", {"X-API-Key": made["api_key"]}
+        with listening(api, path) as ours, api.stream("GET", path, headers=headers) as theirs:
+            lines = theirs.iter_lines()
+            assert next(lines).startswith("retry"), "they listen"
+            assert api.delete(f"/api/v1/keys/{made['key_id']}").status_code == 200
+            assert not any("completed" in line for line in lines), "the stream ended"
+            assert not ours.ended
+            store.run(steps.complete(task_id, 1, b"{}"))
+            ours.wait_for_end()
 
 
 def test_a_process_takes_all_the_connections_that_it_may_have(site: Site) -> None:

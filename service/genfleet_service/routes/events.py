@@ -103,7 +103,7 @@ def _is_gap(told: events.EventBody) -> bool:
 def _stream(service: Service, caller: Caller, task: TaskRecord, after: int | None, *, only_logs: bool) -> Response:
     if is_final(task.state) and after == task.events and after:
         return Response(status_code=204)  # a browser stops connecting again
-    told = _past(service, task, after) if is_final(task.state) else _live(service, task, after)
+    told = _past(service, task, after) if is_final(task.state) else _live(service, caller, task, after)
     return EventStream(_frames(told, only_logs=only_logs), service.listeners.place(caller.key_id))
 
 
@@ -124,13 +124,17 @@ async def _past(service: Service, task: TaskRecord, after: int | None) -> AsyncG
         yield each
 
 
-async def _live(service: Service, task: TaskRecord, after: int | None) -> AsyncGenerator[events.EventBody | None]:
-    """Of a task that goes on."""
+async def _live(
+    service: Service, caller: Caller, task: TaskRecord, after: int | None
+) -> AsyncGenerator[events.EventBody | None]:
+    """Of a task that goes on, for as long as the key is good."""
     if after is None:
         yield events.first(task)
     heartbeat = service.settings.heartbeat_seconds
     async with aclosing(service.feed.follow(task.id, task.events, after or 0, heartbeat)) as source:
         async for event in source:
+            if not service.keys.still_has(caller.key_id):
+                return
             ended = None
             while event and event.ends and ended is None:
                 try:

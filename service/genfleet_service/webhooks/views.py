@@ -8,7 +8,7 @@ from typing import Any
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from genfleet.store.outbox import Delivery
-from genfleet_service.views import Pagination, timestamp
+from genfleet_service.views import Pagination, maybe_timestamp, timestamp
 from genfleet_service.webhooks.signature import message_id
 
 
@@ -80,7 +80,7 @@ def delivery(found: Delivery) -> DeliveryBody:
         "callback_url": found.url,
         "status": found.state.value,
         "created_at": timestamp(found.ended_ms),
-        "next_attempt_at": timestamp(found.due_ms) if found.due_ms is not None else None,
+        "next_attempt_at": maybe_timestamp(found.due_ms),
         "attempts": [_attempt(made) for made in found.attempts],
     }
 
