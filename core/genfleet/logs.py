@@ -14,8 +14,12 @@ _SECRET_NAMES = re.compile(r"(api[-_]?key|authorization|password|secret)", re.IG
 _URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]{1,20}://[^:/@\s]{0,100}):\S{1,500}@")
 
 
-def set_up(program: str, *, level: str, style: str, to: TextIO = sys.stderr) -> None:
-    """Send every log line, the libraries' too, to stderr (or `to`) in one format. Called once, by each `main`."""
+def set_up(program: str, *, level: str, style: str, to: TextIO = sys.stdout, errors_apart: bool = False) -> None:
+    """Send every log line, the libraries' too, to stdout (or `to`) in one format. Called once, by each `main`.
+
+    stdout, so that `docker logs … | grep` finds them (TS-140). `errors_apart`: errors go to stderr instead, for who keeps
+    both streams, such as PM2 (TS-181).
+    """
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -29,6 +33,11 @@ def set_up(program: str, *, level: str, style: str, to: TextIO = sys.stderr) -> 
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
         cache_logger_on_first_use=True,
     )
+    handlers = [logging.StreamHandler(to)]
+    if errors_apart:
+        handlers[0].addFilter(lambda record: record.levelno < logging.ERROR)
+        handlers.append(logging.StreamHandler(sys.stderr))
+        handlers[1].setLevel(logging.ERROR)
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
         processors=[
@@ -38,9 +47,9 @@ def set_up(program: str, *, level: str, style: str, to: TextIO = sys.stderr) -> 
             render,
         ],
     )
-    handler = logging.StreamHandler(to)
-    handler.setFormatter(formatter)
-    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for handler in handlers:
+        handler.setFormatter(formatter)
+    logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
     structlog.contextvars.bind_contextvars(program=program)
 
 

@@ -36,6 +36,8 @@ class ProgramSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["text", "json"] = "text"
     """`json` for machines, one object a line."""
+    log_errors_apart: bool = False
+    """Errors to stderr, everything else to stdout. Otherwise all goes to stdout."""
     media_dir: Path = Path("media")
     """Folder of finished files. Workers write to it, the API serves it."""
     media_url: str = "http://localhost:8001/media"

@@ -6,18 +6,34 @@
 //
 // Processes inherit the environment of that shell; after a change: pm2 restart --update-env …
 
-const program = {
+const { accessSync, constants } = require("node:fs");
+const { homedir } = require("node:os");
+
+// The documents' folder where this user may write to it, else PM2's own
+const folder = (() => {
+  try {
+    accessSync("/var/log", constants.W_OK);
+    return "/var/log";
+  } catch {
+    return `${process.env.PM2_HOME ?? `${homedir()}/.pm2`}/logs`;
+  }
+})();
+
+const program = (name, which, script) => ({
+  script,
   interpreter: "none",
   kill_timeout: 30_000,
   stop_exit_codes: [2], // wrong settings do not get better by trying again
   time: false, // the programs write the time themselves
-};
+  env: { GENFLEET_LOG_ERRORS_APART: "true" }, // pm2 logs --err shows errors and nothing else
+  out_file: `${folder}/${name}-out-${which}.log`,
+  error_file: `${folder}/${name}-error-${which}.log`,
+});
 
 const worker = (queue, concurrency, longest_task_s) => ({
-  ...program,
+  ...program("celery-worker", queue, "genfleet-worker"),
   name: `celery-worker-${queue}`,
   namespace: "celery-worker",
-  script: "genfleet-worker",
   args: ["--queue", queue, "--concurrency", String(concurrency), "--name", `celery-redis-worker-${queue}@%h`],
   treekill: false, // the worker is told to stop, and lets its tasks finish
   kill_timeout: (longest_task_s + 60) * 1000,
@@ -25,7 +41,7 @@ const worker = (queue, concurrency, longest_task_s) => ({
 
 module.exports = {
   apps: [
-    { ...program, name: "celery-redis-api", script: "genfleet-api" },
+    { ...program("celery-redis-api", "0", "genfleet-api"), name: "celery-redis-api" },
     worker("gpu_medium", 4, 300),
     worker("gpu_heavy", 2, 600),
     worker("cpu_intensive", 4, 600),

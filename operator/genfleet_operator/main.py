@@ -42,7 +42,9 @@ def main() -> int:
     try:
         settings = OperatorSettings.load()
         installation = _installation(settings)
-        logs.set_up("operator", level=settings.log_level, style=settings.log_format)
+        logs.set_up(
+            "operator", level=settings.log_level, style=settings.log_format, errors_apart=settings.log_errors_apart
+        )
         for chatty in ("httpcore2", "httpx2", "kopf"):  # a line for each request and each event
             logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
         return asyncio.run(_operate(settings, installation))

@@ -49,7 +49,7 @@ class _Server(uvicorn.Server):
 
 
 def _serve(settings: ServiceSettings) -> int:
-    logs.set_up("api", level=settings.log_level, style=settings.log_format)
+    logs.set_up("api", level=settings.log_level, style=settings.log_format, errors_apart=settings.log_errors_apart)
     stopping = asyncio.Event()
     _take_connections()
     with _listen(settings.host, settings.port) as listener:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shlex
 import shutil
@@ -9,6 +11,7 @@ import subprocess
 import tomllib
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +24,8 @@ SERVICES = ["genfleet-api.service", "genfleet-worker@.service"]
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
 SERVED = sorted({row.queue for row in TASK_TYPES.values()})
 ANALYZE = shutil.which("systemd-analyze") or ""
+NODE = shutil.which("node") or ""
+needs_node = pytest.mark.skipif(not NODE, reason="there is no node on the PATH to read PM2's file with")
 needs_systemd = pytest.mark.skipif(not ANALYZE, reason="needs systemd-analyze, which not every machine has")
 UNTIL_KILLED_S = 15
 """What a worker needs at the end of its grace, to hand back what it has."""
@@ -133,16 +138,39 @@ def test_a_unit_is_confined(name: str) -> None:
 # -- PM2 -----------------------------------------------------------------------------------------------------------------
 
 
+@needs_node
 def test_pm2_has_the_documented_processes() -> None:
     """TS-181: `celery-redis-api` and `celery-worker`, which has a process for each queue with an engine."""
-    text = (ROOT / "deploy" / "pm2" / "ecosystem.config.js").read_text()
-    served = {queue: int(limit) for queue, limit in re.findall(r'worker\("(\w+)", \d+, (\d+)\)', text)}
+    api, *workers = pm2_apps()
+    queues = [app["args"][app["args"].index("--queue") + 1] for app in workers]
 
-    assert 'name: "celery-redis-api", script: "genfleet-api"' in text
-    assert 'namespace: "celery-worker"' in text
-    assert sorted(served) == SERVED
-    for queue, longest in served.items():
-        assert longest + 60 >= WorkerSettings(queue=queue).grace.total_seconds() + UNTIL_KILLED_S
+    assert (api["name"], api["script"]) == ("celery-redis-api", "genfleet-api")
+    assert sorted(queues) == SERVED
+    for app, queue in zip(workers, queues, strict=True):
+        assert (app["name"], app["namespace"]) == (f"celery-worker-{queue}", "celery-worker")
+        assert app["kill_timeout"] / 1000 >= WorkerSettings(queue=queue).grace.total_seconds() + UNTIL_KILLED_S
+
+
+@needs_node
+def test_pm2_writes_the_documented_log_files(tmp_path: Path) -> None:
+    """TS-182, TS-181: in /var/log, or where this user may not write there in PM2's own; errors in files of their own."""
+    for app in pm2_apps(PM2_HOME=str(tmp_path)):
+        name = app.get("namespace", app["name"])
+        for stream, file in (("out", Path(app["out_file"])), ("error", Path(app["error_file"]))):
+            assert file.match(f"{name}-{stream}-*.log")
+            assert file.parent == (Path("/var/log") if os.access("/var/log", os.W_OK) else tmp_path / "logs")
+        assert app["env"] == {"GENFLEET_LOG_ERRORS_APART": "true"}
+
+
+def pm2_apps(**environment: str) -> list[dict[str, Any]]:
+    """What PM2 would start."""
+    look = "console.log(JSON.stringify(require(process.argv[1]).apps))"
+    command = [NODE, "-e", look, ROOT / "deploy" / "pm2" / "ecosystem.config.js"]
+    shown = subprocess.run(
+        command, env={**os.environ, **environment}, capture_output=True, check=True, timeout=20
+    ).stdout
+    apps: list[dict[str, Any]] = json.loads(shown)
+    return apps
 
 
 def test_the_shell_script_starts_a_worker_for_each_queue() -> None:

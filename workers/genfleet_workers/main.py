@@ -22,7 +22,7 @@ def main() -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"genfleet-worker: {error}\n")
         return 2
-    logs.set_up("worker", level=settings.log_level, style=settings.log_format)
+    logs.set_up("worker", level=settings.log_level, style=settings.log_format, errors_apart=settings.log_errors_apart)
     return run_worker(settings)
 
 

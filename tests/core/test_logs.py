@@ -1,0 +1,43 @@
+"""Where log lines go, and what they say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+SAY = """
+import logging, sys
+import structlog
+from genfleet import logs
+logs.set_up("api", level="info", style="text", errors_apart=sys.argv[1] == "apart")
+structlog.get_logger().info("Webhook sent successfully", status_code=200)
+structlog.get_logger().error("Failed to send webhook after all retries")
+logging.getLogger("some.library").error("no connection")
+"""
+
+
+def said(how: str) -> tuple[list[str], list[str]]:
+    """What a program writes to stdout and to stderr: of each line what comes after the time."""
+    done = subprocess.run([sys.executable, "-c", SAY, how], capture_output=True, text=True, check=True)
+    out, err = ([line.partition(" ")[2] for line in text.splitlines()] for text in (done.stdout, done.stderr))
+    return out, err
+
+
+def test_the_whole_log_can_be_searched_in_one_stream() -> None:
+    """TS-140: `docker logs … | grep` reads stdout, so every line is there, errors too."""
+    assert said("together") == (
+        [
+            "INFO: Webhook sent successfully status_code=200 program=api",
+            "ERROR: Failed to send webhook after all retries program=api",
+            "ERROR: no connection program=api",
+        ],
+        [],
+    )
+
+
+def test_errors_can_be_kept_apart() -> None:
+    """TS-181: `pm2 logs … --err` reads stderr, so with the setting errors are there and nothing else is."""
+    assert said("apart") == (
+        ["INFO: Webhook sent successfully status_code=200 program=api"],
+        ["ERROR: Failed to send webhook after all retries program=api", "ERROR: no connection program=api"],
+    )
