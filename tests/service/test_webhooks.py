@@ -53,6 +53,11 @@ def lines(calling: Calling, task_id: str) -> list[str]:
     return [re.sub(r"^\S+ | program=api$", "", line) for line in said if task_id in line and "ebhook" in line]
 
 
+def names(task_id: str) -> str:
+    """What ends each of these lines: whose webhook it is."""
+    return f"task_id={task_id} project_id={PROJECT} task_type=generate_image"
+
+
 # -- what receivers get --------------------------------------------------------------------------------------------------
 
 
@@ -158,10 +163,10 @@ def test_a_receiver_that_fails_and_then_works(calling: Calling, bad: Answer, err
     assert found["status"] == "delivered"
     assert found["attempts"][0]["error"].startswith(error)
     assert [attempt["status_code"] for attempt in found["attempts"]][1:] == [204]
-    told = f"callback_url={receiver.url} error={found['attempts'][0]['error']} attempt=1 task_id={task_id}"
+    told = f"callback_url={receiver.url} error={found['attempts'][0]['error']} attempt=1 {names(task_id)}"
     assert lines(calling, task_id) == [
         f"WARNING: Webhook request failed {told}",
-        f"INFO: Webhook sent successfully callback_url={receiver.url} status_code=204 task_id={task_id}",
+        f"INFO: Webhook sent successfully callback_url={receiver.url} status_code=204 {names(task_id)}",
     ]
 
 
@@ -176,7 +181,7 @@ def test_the_four_good_answers(calling: Calling, code: int) -> None:
 
 
 def test_a_receiver_that_never_works(calling: Calling) -> None:
-    """TS-129, TS-132, TS-140, TS-028, PR-014, PI-014: four attempts with growing pauses; then the log says so, and nothing else changes."""
+    """TS-129, TS-132, TS-140, TS-185, TS-028, PR-014, PI-014: four attempts with growing pauses; then the log says so, and nothing else changes."""
     with receiving(status(500)) as receiver:
         task_id = ended(calling, f"{receiver.url}?token=hunter2")
         before = look(calling.api, task_id)
@@ -188,10 +193,10 @@ def test_a_receiver_that_never_works(calling: Calling) -> None:
     assert (found["status"], len(found["attempts"]), found["next_attempt_at"]) == ("failed", 4, None)
     assert look(calling.api, task_id) == before
     url = f"{receiver.url}?[hidden]"
-    told = f"callback_url={url} error=The receiver answered 500 attempt={{}} task_id={task_id}"
+    told = f"callback_url={url} error=The receiver answered 500 attempt={{}} {names(task_id)}"
     assert lines(calling, task_id) == [
         *(f"WARNING: Webhook request failed {told.format(attempt)}" for attempt in (1, 2, 3, 4)),
-        f"ERROR: Failed to send webhook after all retries callback_url={url} task_id={task_id}",
+        f"ERROR: Failed to send webhook after all retries callback_url={url} {names(task_id)}",
     ]
     assert "hunter2" not in calling.log.read_text()
 

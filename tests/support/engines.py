@@ -12,6 +12,8 @@ import builtins
 import os
 import signal
 import time
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +40,7 @@ class Acting:
         except SoftTimeLimitExceeded:
             _mark(says, f"stop {job.task_id} {job.token}")
             if says.get("stubborn"):
-                time.sleep(3600)
+                _go_on()
             raise
         if says.get("die"):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -49,6 +51,13 @@ class Acting:
         file = job.folder / "made.txt"
         file.write_text(job.task_id)
         return Product(file, {"duration": 1.0})
+
+
+def _go_on() -> None:
+    """Whatever is said, and however often: a report that is refused may come before the signal."""
+    while True:
+        with suppress(SoftTimeLimitExceeded):
+            time.sleep(3600)
 
 
 def _seconds(says: dict[str, Any], token: int) -> float:
@@ -72,3 +81,9 @@ def _mark(says: dict[str, Any], line: str) -> None:
 def engines(_settings: object) -> dict[str, Engine]:
     """One for every task type."""
     return dict.fromkeys(TASK_TYPES, Acting())
+
+
+def of_a_package_that_is_missing(_settings: object) -> dict[str, Engine]:
+    """As where a package was not installed after an update."""
+    import_module("a_package_that_nobody_installed")
+    return {}

@@ -161,7 +161,10 @@ def test_a_cancelled_task_is_stopped_and_can_clean_up(site: Site, store: SyncSto
 
 
 def test_a_task_that_ignores_sigterm_is_killed_after_the_grace(site: Site, store: SyncStore, tmp_path: Path) -> None:
-    """TS-046: SIGKILL follows, and the slot is free; here after 2 seconds rather than 30."""
+    """TS-046, TS-185: SIGKILL follows, and the slot is free; here after 2 seconds rather than 30.
+
+    Whatever the log says of the task has its project and type beside its id.
+    """
     marks = tmp_path / "marks"
     task_id = submitted(store, seconds=60, stubborn=True, marks=str(marks))
     with site.worker(GENFLEET_STOP_GRACE_SECONDS="2"):
@@ -170,6 +173,9 @@ def test_a_task_that_ignores_sigterm_is_killed_after_the_grace(site: Site, store
         assert settled(store, submitted(store), within=20).state is State.COMPLETED
 
     assert record(store, task_id).state is State.CANCELLED
+    said = [line for line in (site.folder / "worker.log").read_text().splitlines() if f"task_id={task_id}" in line]
+    assert {"signal=SIGTERM", "signal=SIGKILL"} <= {word for line in said for word in line.split()}
+    assert [line for line in said if f"task_id={task_id} project_id=p task_type=generate_image" not in line] == []
 
 
 def test_a_cancelled_task_does_not_start_with_the_next_worker(site: Site, store: SyncStore, tmp_path: Path) -> None:

@@ -123,9 +123,7 @@ class Workbench:
 
     def work(self, lease: Lease) -> None:
         """Run the attempt and settle it."""
-        with structlog.contextvars.bound_contextvars(
-            task_id=lease.task_id, project_id=lease.project, task_type=lease.type, attempt=lease.retries + 1
-        ):
+        with structlog.contextvars.bound_contextvars(**lease.names, attempt=lease.retries + 1):
             began = time.monotonic()
             said = JobLog(self.store, lease)
             outcome = self._outcome(lease, said)

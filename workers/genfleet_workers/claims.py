@@ -41,7 +41,7 @@ class Claims:
             self.store.run(steps.submit(_adopted(task_id, name, headers)))
             answer = self.store.run(call)
         if answer.lease is None:
-            log.info("message_dropped", task_id=task_id, verdict=answer.verdict)
+            log.info("message_dropped", task_id=task_id, task_type=name, verdict=answer.verdict)
             return None
         self.holdings.take(answer.lease)
         return answer.lease
@@ -64,17 +64,18 @@ class Claims:
         try:
             self.store.run(steps.set_aside(entry))
         except StoreUnavailable as error:
-            log.warning("not_set_aside", task_id=task_id, reason=str(error))
+            log.warning("not_set_aside", task_id=task_id, task_type=name, reason=str(error))
 
 
 def _adopted(task_id: str, name: str, headers: Mapping[str, Any]) -> NewTask:
     """The record of a task that another producer enqueued with Celery alone, with arguments of its own."""
     args, kwargs = headers.get("args") or (), headers.get("kwargs") or {}
     data = kwargs.get("task_data") or next((argument for argument in args if isinstance(argument, dict)), kwargs)
-    log.info("task_adopted", task_id=task_id, task_type=name)
+    project = str(kwargs.get("project_id") or "unknown")
+    log.info("task_adopted", task_id=task_id, project_id=project, task_type=name)
     return NewTask(
         id=task_id,
-        project=str(kwargs.get("project_id") or "unknown"),
+        project=project,
         type=name,
         queue=TASK_TYPES[name].queue,
         priority=DEFAULT_PRIORITY,

@@ -100,16 +100,16 @@ class Holdings:
                 return
             if holding.kill_at is None:
                 holding.kill_at = now + self._stop_grace_s
-                _signal(holding.pid, signal.SIGTERM)
+                _signal(holding, signal.SIGTERM)
             elif now >= holding.kill_at:
-                _signal(holding.pid, signal.SIGKILL)
+                _signal(holding, signal.SIGKILL)
 
     def kill(self, key: tuple[str, int]) -> None:
         """SIGKILL at once: the task is no longer ours, and whatever still runs does harm."""
         with self._lock:
             holding = self._held.get(key)
-            if holding and holding.pid is not None:
-                _signal(holding.pid, signal.SIGKILL)
+            if holding:
+                _signal(holding, signal.SIGKILL)
 
 
 def _key(lease: Lease) -> tuple[str, int]:
@@ -117,7 +117,9 @@ def _key(lease: Lease) -> tuple[str, int]:
     return lease.task_id, lease.token
 
 
-def _signal(pid: int, number: signal.Signals) -> None:
-    log.warning("signalled", pid=pid, signal=number.name)
+def _signal(holding: Holding, number: signal.Signals) -> None:
+    if holding.pid is None:
+        return
+    log.warning("signalled", pid=holding.pid, signal=number.name, **holding.lease.names)
     with suppress(ProcessLookupError):
-        os.kill(pid, number)
+        os.kill(holding.pid, number)

@@ -60,7 +60,7 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
             raise ConnectionError(str(error)) from error
         except Exception as error:
             # Nothing that a message or a record holds may end the worker.
-            log.exception("claim_failed", task_id=self.id)
+            log.exception("claim_failed", task_id=self.id, task_type=self.type)
             self._claims.set_aside(self.id, self.type, f"{type(error).__name__}: {error}")
             return None
 
@@ -74,7 +74,8 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
         """The process gave no answer: attempts settle themselves, so it died, or was killed at the hard limit."""
         error = exc_info.exception
         error = getattr(error, "exc", error)  # billiard wraps it with its traceback
-        log.warning("process_lost", task_id=self.id, reason=repr(error))
+        names = self.lease.names if self.lease else {"task_id": self.id, "task_type": self.type}
+        log.warning("process_lost", **names, reason=repr(error))
         if self.lease and isinstance(error, TimeLimitExceeded):
             self._claims.timed_out(self.lease, error.args[0])
         elif self.lease:

@@ -77,6 +77,13 @@ class Parcel:
     task: TaskRecord | None
     proven: bool
     """Whether its host answered in time when it was last asked."""
+    project: str
+    task_type: str
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Whose webhook it is: on every log line about it (TS-185)."""
+        return {"task_id": self.task_id, "project_id": self.project, "task_type": self.task_type}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +157,8 @@ def _parcel(  # noqa: PLR0917  the row of the script, in its order
     task: Any,
     secrets: Any,
     proven: int,
+    project: bytes,
+    task_type: bytes,
 ) -> Parcel:
     task_id = name.decode()
     return Parcel(
@@ -163,6 +172,8 @@ def _parcel(  # noqa: PLR0917  the row of the script, in its order
         body=body,
         secrets=Secrets.read(secrets),
         proven=bool(proven),
+        project=project.decode(),
+        task_type=task_type.decode(),
         task=TaskRecord.read(task_id, pairs(task)),
     )
 

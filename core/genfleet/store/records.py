@@ -196,6 +196,11 @@ class Lease:
     data: bytes
     retries: int
 
+    @property
+    def names(self) -> dict[str, str]:
+        """Whose task it is: on every log line about it (TS-185)."""
+        return {"task_id": self.task_id, "project_id": self.project, "task_type": self.type}
+
 
 @dataclass(frozen=True, slots=True)
 class Beat:

@@ -97,7 +97,7 @@ class Courier:
         parcel = self._under_way.pop(task)
         self._wake.set()
         if not task.cancelled() and task.exception():
-            log.error("webhook_not_reported", task_id=parcel.task_id, exc_info=task.exception())
+            log.error("webhook_not_reported", **parcel.names, exc_info=task.exception())
 
     async def _rest(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -134,10 +134,10 @@ class Courier:
         try:
             outcome = await self._attempt(parcel)
         except StoreUnavailable as error:
-            log.warning("webhook_waits", task_id=parcel.task_id, reason=str(error))
+            log.warning("webhook_waits", **parcel.names, reason=str(error))
             return  # its lease runs out
         except Exception as error:
-            log.exception("webhook_attempt_broke", task_id=parcel.task_id)
+            log.exception("webhook_attempt_broke", **parcel.names)
             outcome = NotAnswered(f"Could not be sent: {type(error).__name__}")
         if outcome is None:
             return
@@ -190,12 +190,12 @@ def _tell(parcel: Parcel, outcome: Outcome, after: Next) -> None:
     url = shown(parcel.url)
     if after.state is DeliveryState.DELIVERED:
         assert isinstance(outcome, Answered)
-        log.info("Webhook sent successfully", callback_url=url, status_code=outcome.status, task_id=parcel.task_id)
+        log.info("Webhook sent successfully", callback_url=url, status_code=outcome.status, **parcel.names)
         return
     error, attempt = error_of(outcome), parcel.made + 1
-    log.warning("Webhook request failed", callback_url=url, error=error, attempt=attempt, task_id=parcel.task_id)
+    log.warning("Webhook request failed", callback_url=url, error=error, attempt=attempt, **parcel.names)
     if after.state is DeliveryState.FAILED:
-        log.error("Failed to send webhook after all retries", callback_url=url, task_id=parcel.task_id)
+        log.error("Failed to send webhook after all retries", callback_url=url, **parcel.names)
 
 
 def shown(url: str) -> str:
