@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from functools import partial
+from mmap import mmap
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,8 @@ REDELIVERY = timedelta(hours=24)
 """After this long kombu offers a message again that nobody acknowledged: far behind our own leases, a backstop."""
 TURN_S = 5.0
 """How often the main loop shows that it turns."""
+UNFIT = 2
+"""Exit status of a worker whose engines cannot be made, as of one with wrong settings: trying again does not help."""
 CONNECT_EVERY_S = 5
 """How often, at most, a worker that lost Redis tries again. Celery would let half a minute pass."""
 
@@ -159,6 +164,7 @@ def run_worker(settings: WorkerSettings) -> int:
     beat = Beat(settings, store, Machine())
     app.claims = Claims(store, beat.holdings, settings.worker_id, settings.gpus)
     app.show_turn = partial(_touch, settings.beat_file)
+    app.unfit = mmap(-1, 1)
     app.steps["consumer"].add(KeepPlaces)
     _connect_signals(app, settings, beat)
     quiet = not settings.remote_control
@@ -171,7 +177,7 @@ def run_worker(settings: WorkerSettings) -> int:
         quiet=settings.log_format == "json",  # no banner among the lines of JSON
     )
     worker.start()
-    return int(worker.exitcode or 0)
+    return UNFIT if app.unfit[0] else int(worker.exitcode or 0)
 
 
 def _connect_signals(app: Celery, settings: WorkerSettings, beat: Beat) -> None:
@@ -208,10 +214,21 @@ def _touch(file: Path | None) -> None:
 
 
 def _equip(app: Celery, settings: WorkerSettings) -> None:
-    """A new child process: its own connection, its own engines."""
+    """A new child process: its own connection, its own engines.
+
+    Celery would log whatever is raised here and go on, with a process that fails every task. So the worker ends instead:
+    a missing package has to be seen when it is started, and not by those who submit (TS-174, TS-176).
+    """
+    try:
+        engines = _engines(settings)
+    except Exception:
+        log.exception("engines_not_made", engines=settings.engines)
+        app.unfit[0] = 1  # seen by the parent: the memory is shared
+        os.kill(os.getppid(), signal.SIGTERM)
+        return
     app.workbench = Workbench(
         store=SyncStore(settings.redis_url),
-        engines=_engines(settings),
+        engines=engines,
         artifacts=Artifacts(settings.media_dir, settings.media_url),
         scratch=settings.scratch_dir,
     )
