@@ -187,6 +187,24 @@ def test_every_queue_with_an_engine_has_a_worker(monkeypatch: pytest.MonkeyPatch
     assert sorted(served) == sorted({row.queue for row in TASK_TYPES.values()})
 
 
+@pytest.mark.parametrize(
+    ("name", "queue", "concurrency"),
+    [
+        pytest.param("worker", "gpu_heavy", 2, id="TS-100"),
+        pytest.param("celery", "gpu_medium", 4, id="TS-101"),
+        pytest.param("cpu", "cpu_intensive", 4, id="TS-102"),
+        pytest.param("light", "default", 8, id="TS-103"),
+    ],
+)
+def test_workers_run_as_much_at_once_as_documented(
+    name: str, queue: str, concurrency: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PI-003: a worker that is bound to one queue has that queue's number."""
+    settings = worker_settings(name, monkeypatch)
+
+    assert (settings.queue, settings.concurrency) == (queue, concurrency)
+
+
 def test_workers_are_named_as_documented(monkeypatch: pytest.MonkeyPatch) -> None:
     """XC-016: `celery@…` in the `celery` service; each container is another host, so --scale makes no name twice."""
     assert worker_settings("celery", monkeypatch).worker_name == "celery@%h"
