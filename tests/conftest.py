@@ -45,8 +45,10 @@ def site(redis_server: Redis, tmp_path: Path) -> Site:
 
 @pytest.fixture(scope="session")
 def _api(_redis: Redis, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    # It delivers no webhooks: those tests run their own, on the same Redis.
-    with Site(_redis, tmp_path_factory.mktemp("api")).api(GENFLEET_WEBHOOK_CONCURRENCY="0") as client:
+    # It delivers no webhooks and looks for no alerts: those tests run their own, on the same Redis.
+    with Site(_redis, tmp_path_factory.mktemp("api")).api(
+        GENFLEET_WEBHOOK_CONCURRENCY="0", GENFLEET_ALERT_PERIOD_SECONDS="600"
+    ) as client:
         yield client
 
 

@@ -322,6 +322,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             {
                 "queue": "gpu_medium",
                 "waiting": 12,
+                "waiting_by_priority": {"1": 2, "2": 10, "3": 0},
                 "running": 8,
                 "scheduled": 1,
                 "oldest_wait_seconds": 3,

@@ -22,6 +22,8 @@ RECENT = timedelta(minutes=10)
 """Window of the alert on recent failures."""
 RECENT_LEAST = 5
 """Outcomes below which a recent failure rate says nothing."""
+UNSERVED = timedelta(minutes=1)
+"""How long a task may wait where nobody serves its queue: a worker that is started by hand takes a moment."""
 
 
 class Counts(TypedDict):
@@ -128,15 +130,17 @@ def average_durations(counters: Mapping[str, int]) -> dict[str, float]:
     return {name: round(counters[f"run_ms:{name}"] / count / 1000, 1) for name, count in runs.items() if count}
 
 
-def alerts(seen: Overview, workers: Iterable[WorkerSeen]) -> list[Alert]:
-    """Everything that somebody should look at (TS-072, TS-075, TS-076)."""
+def alerts(seen: Overview, queues: Iterable[QueueSeen]) -> list[Alert]:
+    """Everything that somebody should look at (TS-072, TS-075, TS-076, TS-119)."""
     found = [
         *_failure_alerts("failure_rate", "failure rate", seen.counters.get("failed_tasks", 0), _total(seen)),
         *_recent_failures(seen),
         *_long_runs(seen),
     ]
-    for worker in workers:
-        found += _memory_alerts(worker)
+    for queue in queues:
+        found += _unserved(queue)
+        for worker in queue.workers:
+            found += _memory_alerts(worker)
     return found
 
 
@@ -144,6 +148,8 @@ def name_of(alert: Alert) -> str:
     """The same for as long as it is about the same: its metric, and what it is about where there are several."""
     if alert["metric"] == "memory_usage":
         return f"memory_usage:{alert['message'].partition(' uses ')[0]}"
+    if alert["metric"] == "unserved_queue":
+        return f"unserved_queue:{alert['message'].partition(':')[0]}"
     return f"{alert['metric']}:{alert['task_id']}" if "task_id" in alert else alert["metric"]
 
 
@@ -191,6 +197,15 @@ def _long_runs(seen: Overview) -> list[Alert]:
                 }
             )
     return found
+
+
+def _unserved(queue: QueueSeen) -> list[Alert]:
+    """Tasks wait, no worker listens, and no fleet controller is going to start one. A fleet at zero is no such case."""
+    waited_ms = queue.oldest_wait_ms or 0
+    if queue.workers or queue.fleet is not None or queue.paused or waited_ms <= UNSERVED.total_seconds() * 1000:
+        return []
+    message = f"{queue.queue}: tasks have waited for {waited_ms // 1000} seconds, and no worker serves this queue"
+    return [{"severity": "critical", "message": message, "metric": "unserved_queue", "value": queue.waiting}]
 
 
 def _memory_alerts(worker: WorkerSeen) -> list[Alert]:

@@ -38,7 +38,7 @@ async def watch(store: AsyncStore, period: timedelta) -> None:
 async def _look(store: AsyncStore) -> None:
     overview = capacity.overview(QUEUES, long=fleet_health.LONG_RUN, window=fleet_health.RECENT)
     seen, survey = await store.run_all([overview, capacity.observe(QUEUES)])
-    found = _by_name(fleet_health.alerts(seen, (worker for queue in survey.queues for worker in queue.workers)))
+    found = _by_name(fleet_health.alerts(seen, survey.queues))
     for change in await store.run(alerts.note({name: alert["severity"] for name, alert in found.items()})):
         if not change.raised:
             log.info("alert_cleared", alert=change.name, severity=change.severity)

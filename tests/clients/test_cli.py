@@ -340,15 +340,17 @@ def test_a_file_may_hold_many_tasks(api: httpx.Client, tmp_path: Path, written: 
 
 
 def test_queues_fit_a_terminal_with_the_reason_below(api: httpx.Client, store: SyncStore) -> None:
-    """A row for each queue, whole in 80 columns; why the fleet has its size is told below, where it can be read."""
-    submitted(store, kind="generate_video")
+    """TS-177: a row for each queue, whole in 80 columns; below it each priority that waits, and why the fleet has its size."""
+    for priority in (1, 3):
+        submitted(store, kind="generate_video", priority=priority)
     store.run(capacity.report("gpu_heavy", orjson.dumps(FLEET)))
 
     lines = genfleet(api, "queues").out.splitlines()
 
     assert [line.split()[0] for line in lines[:5]] == ["queue", "gpu_heavy", "gpu_medium", "cpu_intensive", "default"]
-    assert lines[1].split() == ["gpu_heavy", "1", "0", "0", "0", "s", "1/2", "of", "3", "DemandRose"]
-    assert " ".join(" ".join(lines[5:]).split()) == f"gpu_heavy 1 starting. {FLEET['explanation']}"
+    assert lines[1].split() == ["gpu_heavy", "2", "0", "0", "0", "s", "1/2", "of", "3", "DemandRose"]
+    below = " ".join(" ".join(lines[5:]).split())
+    assert below == f"gpu_heavy waiting: 1 high, 0 normal, 1 low gpu_heavy 1 starting. {FLEET['explanation']}"
     assert max(map(len, lines)) <= COLUMNS
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from genfleet.store.records import Overview, QueueSeen, WorkerSeen
+from genfleet.store.records import Overview, Pause, QueueSeen, WorkerSeen
 from genfleet_service import fleet_health
 
 QUIET = Overview(now_ms=0, counters={}, recent_completed=0, recent_failed=0, running=0, long_running=())
@@ -22,6 +22,17 @@ def overview(*, total: int = 0, completed: int = 0, failed: int = 0, **seen: Any
 def worker(name: str = "worker@gpu-1", **about: Any) -> WorkerSeen:
     """A worker that says this of itself."""
     return WorkerSeen(name, about, held=0, silent_ms=0, draining=False)
+
+
+def queue(name: str = "gpu_heavy", waiting: int = 0, **seen: Any) -> QueueSeen:
+    """A queue where nothing happens, but for what is said."""
+    quiet = QueueSeen(name, waiting, 0, 0, 0, oldest_wait_ms=None, service_ms=None, workers=(), fleet=None)
+    return replace(quiet, **seen)
+
+
+def served_by(workers: list[WorkerSeen]) -> list[QueueSeen]:
+    """A queue with these workers."""
+    return [queue(workers=tuple(workers))]
 
 
 CELLS = [
@@ -43,7 +54,7 @@ CELLS = [
 @pytest.mark.parametrize(("seen", "workers", "severity"), CELLS)
 def test_all_six_cells_of_the_threshold_table(seen: Overview, workers: list[WorkerSeen], severity: str | None) -> None:
     """TS-075, PI-012, TS-074: strictly above a threshold there is one alert of its severity, and the status is that."""
-    found = fleet_health.alerts(seen, workers)
+    found = fleet_health.alerts(seen, served_by(workers))
     assert [alert["severity"] for alert in found] == ([severity] if severity else [])
     assert fleet_health.worst(found) == (severity or "healthy")
 
@@ -100,7 +111,7 @@ def test_all_six_cells_of_the_threshold_table(seen: Overview, workers: list[Work
 )
 def test_an_alert_word_by_word(seen: Overview, workers: list[WorkerSeen], alert: dict[str, Any]) -> None:
     """TS-072, TS-073: four fields, and `task_id` only where the alert is about one task."""
-    assert fleet_health.alerts(seen, workers) == [alert]
+    assert fleet_health.alerts(seen, served_by(workers)) == [alert]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +146,7 @@ def test_every_reason_is_listed() -> None:
         total=10, failed=5, long_running=(("a", 500_000), ("b", 600_000)), recent_failed=5, recent_completed=5
     )
     workers = [worker(memory_bytes={"7": 2_000_000_000, "8": 1}), worker("two", memory_bytes={"9": 1_600_000_000})]
-    assert [(alert["metric"], alert["severity"]) for alert in fleet_health.alerts(seen, workers)] == [
+    assert [(alert["metric"], alert["severity"]) for alert in fleet_health.alerts(seen, served_by(workers))] == [
         ("failure_rate", "critical"),
         ("recent_failure_rate", "critical"),
         ("task_duration", "warning"),
@@ -200,10 +211,43 @@ def test_each_machine_is_measured_once() -> None:
 def test_a_worker_that_has_not_said_anything_yet() -> None:
     """TS-058: a worker without numbers spoils nothing: no load, no GPUs, no alert."""
     assert fleet_health.system_load([worker()]) == {"cpu_percent": 0.0, "memory_percent": 0.0, "gpu_utilization": []}
-    assert fleet_health.alerts(QUIET, [worker()]) == []
+    assert fleet_health.alerts(QUIET, served_by([worker()])) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "is_told"),
+    [
+        pytest.param(queue(waiting=3, oldest_wait_ms=61_000), True, id="tasks wait, and nobody is there or will come"),
+        pytest.param(queue(waiting=3, oldest_wait_ms=60_000), False, id="they wait for a minute"),
+        pytest.param(queue(waiting=3, oldest_wait_ms=61_000, workers=(worker(),)), False, id="a worker is there"),
+        pytest.param(queue(waiting=3, oldest_wait_ms=61_000, fleet={"wanted": 1}), False, id="a fleet looks after it"),
+        pytest.param(queue(waiting=3, oldest_wait_ms=61_000, paused=Pause(0, "")), False, id="it is paused"),
+        pytest.param(queue(), False, id="nothing waits"),
+    ],
+)
+def test_a_queue_without_consumers_is_told(seen: QueueSeen, is_told: bool) -> None:
+    """TS-119: the documents' own fault, workers for other queues only, is critical after a minute, and names the queue."""
+    alert = {
+        "severity": "critical",
+        "message": "gpu_heavy: tasks have waited for 61 seconds, and no worker serves this queue",
+        "metric": "unserved_queue",
+        "value": 3,
+    }
+    assert fleet_health.alerts(QUIET, [seen]) == ([alert] if is_told else [])
+
+
+def test_each_queue_without_consumers_is_an_alert_of_its_own() -> None:
+    """TS-119, TS-079: two are told apart, and one stays the same while its wait grows."""
+    waits = [("gpu_heavy", 61_000), ("gpu_medium", 61_000), ("gpu_heavy", 99_000)]
+    found = fleet_health.alerts(QUIET, [queue(name, waiting=1, oldest_wait_ms=wait) for name, wait in waits])
+    assert [fleet_health.name_of(alert) for alert in found] == [
+        "unserved_queue:gpu_heavy",
+        "unserved_queue:gpu_medium",
+        "unserved_queue:gpu_heavy",
+    ]
 
 
 def test_queue_sizes_name_every_queue() -> None:
     """PI-005: each queue with what waits in it."""
-    seen = [QueueSeen(name, waiting, 9, 9, 9, None, None, (), None) for name, waiting in (("gpu_heavy", 3), ("x", 0))]
+    seen = [queue(waiting=3, running=9), queue("x", running=9)]
     assert fleet_health.queue_sizes(seen) == {"gpu_heavy": 3, "x": 0}

@@ -177,17 +177,19 @@ def test_fixed_paths_are_no_task_ids(api: httpx.Client, redis_server: Redis, nam
 
 
 def test_queues_in_detail(api: httpx.Client, store: SyncStore) -> None:
-    """NS-008, TS-078: what waits and runs in each queue, its workers, and the last decision on its fleet."""
+    """NS-008, TS-078, TS-177: what waits in each queue and priority, what runs, its workers, the decision on its fleet."""
     beat(store, "worker@gpu-1")
     beat(store, "worker@gpu-2", queue="gpu_medium")
     started(api, store)
-    submitted(api)
+    for priority in (1, 3, 3):
+        submitted(api, priority=priority)
     store.run(capacity.report("gpu_medium", orjson.dumps({"reason": "DemandRose", "wanted": 1})))
     rows = {row.pop("queue"): row for row in api.get("/api/v1/queues").json()["queues"]}
     assert list(rows) == ["gpu_heavy", "gpu_medium", "cpu_intensive", "default"]
     assert rows["gpu_medium"].pop("oldest_wait_seconds") in (0, 1, 2)
     assert rows["gpu_medium"] == {
-        "waiting": 1,
+        "waiting": 3,
+        "waiting_by_priority": {"1": 1, "2": 0, "3": 2},
         "running": 1,
         "scheduled": 0,
         "mean_run_seconds": None,

@@ -429,6 +429,7 @@ class Queue(TypedDict):
 
     queue: str
     waiting: int
+    waiting_by_priority: dict[str, int]
     running: int
     scheduled: int
     oldest_wait_seconds: int | None

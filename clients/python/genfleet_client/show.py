@@ -20,6 +20,7 @@ COLOURS = {
 }
 LEVELS = {"warning": "yellow", "error": "red"}
 AT_WORK = ("waiting", "running", "scheduled")
+PRIORITIES = {"1": "high", "2": "normal", "3": "low"}
 WORKERS = ("wanted", "starting", "ready", "draining")
 
 
@@ -132,6 +133,8 @@ def queues(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
             _workers(row),
             Text(row["fleet"]["reason"]) if row["fleet"] else Text("no controller", style="dim"),
         )
+        if row["waiting"]:
+            notes.add_row(Text(row["queue"], style="bold"), _lines(row["waiting_by_priority"]))
         if row["paused"]:
             notes.add_row(Text(row["queue"], style="bold"), _paused(row["paused"]))
         if row["fleet"] and not _is_idle(row):
@@ -148,6 +151,11 @@ def keys(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
         used = _moment(row["last_used_at"]) if row["last_used_at"] else "never"
         table.add_row(row["key_id"], Text(row["name"]), ", ".join(row["scopes"]), Text(projects), used)
     return table
+
+
+def _lines(waiting: Mapping[str, int]) -> Text:
+    """Each priority is a line of its own in Redis, where `llen` counts one of them."""
+    return Text("waiting: " + ", ".join(f"{waiting[priority]} {word}" for priority, word in PRIORITIES.items()))
 
 
 def _paused(pause: Mapping[str, str]) -> Text:

@@ -369,6 +369,7 @@ export interface PausedQueue {
 export interface Queue {
   queue: string
   waiting: number
+  waiting_by_priority: Record<string, number>
   running: number
   scheduled: number
   oldest_wait_seconds: number | null

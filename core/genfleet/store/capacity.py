@@ -43,6 +43,7 @@ def _queue_seen(row: dict[str, Any]) -> records.QueueSeen:
         workers=tuple(map(_worker_seen, row.get("workers", ()))),
         fleet=orjson.loads(fleet) if fleet else None,
         paused=records.Pause.read(paused) if paused else None,
+        by_priority=tuple(row["by_priority"]),
     )
 
 

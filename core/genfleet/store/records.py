@@ -338,6 +338,8 @@ class QueueSeen:
     fleet: dict[str, Any] | None
     """The last report of whoever sizes this queue's fleet."""
     paused: Pause | None = None
+    by_priority: tuple[int, ...] = ()
+    """Of those that wait, how many have priority 1, 2 and 3."""
 
 
 @dataclass(frozen=True, slots=True)

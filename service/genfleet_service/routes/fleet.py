@@ -37,6 +37,7 @@ class Queue(TypedDict):
 
     queue: str
     waiting: int
+    waiting_by_priority: dict[str, int]
     running: int
     scheduled: int
     oldest_wait_seconds: int | None
@@ -98,6 +99,7 @@ def _queue(seen: QueueSeen) -> Queue:
     return {
         "queue": seen.queue,
         "waiting": seen.waiting,
+        "waiting_by_priority": {str(priority): count for priority, count in enumerate(seen.by_priority, 1)},
         "running": seen.running,
         "scheduled": seen.scheduled,
         "oldest_wait_seconds": seen.oldest_wait_ms // 1000 if seen.oldest_wait_ms is not None else None,

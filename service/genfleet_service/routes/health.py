@@ -114,7 +114,7 @@ async def metrics(service: ServiceDep) -> Response:
 async def queue_health(service: ServiceDep) -> Response:
     """Whether the queues are well, and what to look at if not."""
     seen, survey = await _look(service)
-    found = fleet_health.alerts(seen, (worker for queue in survey.queues for worker in queue.workers))
+    found = fleet_health.alerts(seen, survey.queues)
     body: fleet_health.QueueHealthBody = {
         "status": fleet_health.worst(found),
         "metrics": fleet_health.counts(seen),

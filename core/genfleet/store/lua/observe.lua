@@ -2,11 +2,23 @@
 local soon_ms = tonumber(ARGV[1])
 local now, seen = clock(), {}
 
+-- The scores of a priority: from, and up to but not including.
+local function bounds(priority) return turn(priority, 0), '(' .. string.format('%.0f', turn(priority + 1, 0)) end
+
+local function by_priority(queue)
+  local counts = {}
+  for priority = 1, 3 do
+    local from, to = bounds(priority)
+    counts[priority] = redis.call('ZCOUNT', key.waiting(queue), from, to)
+  end
+  return counts
+end
+
 local function oldest(queue)
   local first
   for priority = 1, 3 do
-    local row = redis.call('ZRANGEBYSCORE', key.waiting(queue), turn(priority, 0), '(' .. string.format('%.0f', turn(priority + 1, 0)),
-      'WITHSCORES', 'LIMIT', 0, 1)
+    local from, to = bounds(priority)
+    local row = redis.call('ZRANGEBYSCORE', key.waiting(queue), from, to, 'WITHSCORES', 'LIMIT', 0, 1)
     if row[2] then
       local at = tonumber(row[2]) - turn(priority, 0)
       if not first or at < first then first = at end
@@ -47,6 +59,7 @@ for i = 2, #ARGV do
   seen[#seen + 1] = {
     queue = queue,
     waiting = redis.call('ZCARD', key.waiting(queue)),
+    by_priority = by_priority(queue),
     running = redis.call('ZCARD', key.leases(queue)),
     scheduled = redis.call('ZCARD', key.scheduled(queue)),
     due = redis.call('ZCOUNT', key.scheduled(queue), '-inf', now + soon_ms),
