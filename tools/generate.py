@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tools import bodies, chart, crd, document
+from tools import bodies, chart, coverage, crd, document
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -66,6 +66,7 @@ FILES: dict[str, Callable[[], str]] = {
     "deploy/helm/genfleet/values.schema.json": chart.values_schema,
     "deploy/helm/genfleet/README.md": chart.readme,
     "docs/openapi.json": document.text,
+    "docs/coverage.md": coverage.text,
     "clients/python/genfleet_client/bodies.py": bodies.python,
     "clients/typescript/src/bodies.ts": bodies.typescript,
 }
