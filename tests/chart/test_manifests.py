@@ -311,7 +311,7 @@ def test_a_redis_of_ones_own_leaves_nothing_of_ours() -> None:
 
 
 def test_redis_keeps_every_task() -> None:
-    """It appends to its file, evicts nothing, and is told its password by a file."""
+    """TS-157: it appends to its file, evicts nothing, and is told its password by a file."""
     config = of_kind(manifests({}), "ConfigMap")["trial-genfleet-redis"]["data"]["redis.conf"].splitlines()
 
     assert {"appendonly yes", "maxmemory-policy noeviction", "include /etc/redis/password.conf"} <= set(config)

@@ -21,7 +21,7 @@ A_MINUTE = timedelta(minutes=1)
 
 
 def test_a_submission_is_record_index_count_and_message(store: SyncStore, redis_server: Redis) -> None:
-    """TS-016: after one call there is a record, a place in the project's list, a count and a message in the queue."""
+    """TS-016, TS-155: after one call there is a record, a place in the project's list, a count and a message in the queue."""
     answer = store.run(steps.submit(new_task("a", prompt="x")))
 
     assert answer.position == 1

@@ -151,7 +151,7 @@ def test_flower_does_not_start_without_a_password() -> None:
 
 
 def test_redis_keeps_everything() -> None:
-    """It writes to a volume, evicts nothing, and others wait until it answers."""
+    """TS-157: it writes to a volume, evicts nothing, and others wait until it answers."""
     command = SERVICES["redis"]["command"]
     options = dict(zip(command[1::2], command[2::2], strict=True))
 

@@ -165,7 +165,7 @@ def test_pm2_writes_the_documented_log_files(tmp_path: Path) -> None:
 def pm2_apps(**environment: str) -> list[dict[str, Any]]:
     """What PM2 would start."""
     look = "console.log(JSON.stringify(require(process.argv[1]).apps))"
-    command = [NODE, "-e", look, ROOT / "deploy" / "pm2" / "ecosystem.config.js"]
+    command = [NODE, "-e", look, str(ROOT / "deploy" / "pm2" / "ecosystem.config.js")]
     shown = subprocess.run(
         command, env={**os.environ, **environment}, capture_output=True, check=True, timeout=20
     ).stdout

@@ -133,7 +133,7 @@ def _nobody(fleet: dict[str, Any]) -> bool:
 
 
 def test_the_documents_own_video_is_made(up: Installation, tmp_path: Path) -> None:
-    """TS-080, TS-082: the documented payload (smaller, and shorter) gives an MP4 of exactly what was asked for."""
+    """TS-001, TS-080, TS-082: over HTTP alone, the documented payload (smaller, and shorter) gives an MP4 of exactly what was asked for."""
     body = json.loads((ROOT / "examples" / "generate_video.json").read_text())
     body["task_data"] |= {"resolution": "320x180", "duration": 2}
     task_id = up.submit(body)

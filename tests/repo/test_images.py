@@ -62,6 +62,16 @@ def dockerfile(request: pytest.FixtureRequest) -> Path:
 # -- what is installed -----------------------------------------------------------------------------------------------------
 
 
+def test_the_documented_installation_is_locked() -> None:
+    """TS-176: `pip install -r requirements.txt` installs the lock file: every distribution in one version, by its hashes."""
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = locked(REQUIREMENTS / "lock.txt")
+
+    assert lines == ["-r requirements/lock.txt"]
+    assert len(pins) > 50
+    assert [pin for pin, hashes in pins.items() if not hashes or "==" not in pin] == []
+
+
 @pytest.mark.parametrize("subset", SUBSETS, ids=lambda path: path.name)
 def test_an_image_has_the_versions_that_the_tests_ran_with(subset: Path) -> None:
     """Each pin of an image is in the lock file, with the same hashes: `make lock` writes both."""

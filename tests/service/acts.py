@@ -29,6 +29,34 @@ VIDEO_RESULT = {
 """The documents' own example of a result."""
 
 
+EVALUATION: dict[str, Any] = {
+    "project_id": "68df4dab400c86a6a8cf40c6",
+    "task_type": "evaluate_department",
+    "task_data": {
+        "department_slug": "story",
+        "department_number": 1,
+        "gather_data": [
+            {
+                "content": "A young detective arrives in a small coastal town to investigate mysterious disappearances...",
+                "summary": "Main story premise",
+                "context": "Mystery thriller genre",
+            },
+            {
+                "content": "Three-act structure with clear character arcs...",
+                "summary": "Story structure",
+                "context": "Narrative framework",
+            },
+        ],
+        "previous_evaluations": [{"department": "concept", "rating": 85, "summary": "Strong conceptual foundation"}],
+        "threshold": 80,
+    },
+    "priority": 1,
+    "callback_url": "https://aladdin.ngrok.pro/api/webhooks/evaluation-complete",
+    "metadata": {"user_id": "user123", "department_id": "dept-story-001"},
+}
+"""The documents' own submission of an evaluation."""
+
+
 def submission(**changes: Any) -> dict[str, Any]:
     """The least that can be submitted, and what a test changes in it."""
     return {"project_id": PROJECT, "task_type": "generate_image", "task_data": {}} | changes

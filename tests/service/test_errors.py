@@ -88,17 +88,17 @@ def test_the_documented_refusal_word_by_word(api: httpx.Client) -> None:
         pytest.param(
             submission(task_type="generate_video", task_data={"duration": 0}),
             {"task_data.duration": DURATIONS},
-            id="TS-146 a video of 0 seconds",
+            id="TS-081, TS-146 a video of 0 seconds",
         ),
         pytest.param(
             submission(task_type="generate_video", task_data={"duration": 31}),
             {"task_data.duration": DURATIONS},
-            id="TS-146 a video of 31 seconds",
+            id="TS-081, TS-146 a video of 31 seconds",
         ),
         pytest.param(
             submission(task_type="generate_video", task_data={"duration": "7"}),
             {"task_data.duration": DURATIONS},
-            id="TS-146 a duration in quotes",
+            id="TS-081, TS-146 a duration in quotes",
         ),
         pytest.param(
             submission(

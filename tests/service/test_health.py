@@ -88,6 +88,16 @@ def test_the_system_check_takes_no_key_but_no_wrong_one_either(api: httpx.Client
     assert (wrong.status_code, wrong.json()) == (401, UNAUTHORIZED)
 
 
+def test_the_documented_commands_for_health(api: httpx.Client) -> None:
+    """TS-180, TS-178, TS-062, TS-070: the basic check without a key; queue health and metrics with one, and not without."""
+    assert httpx.get(api.base_url.join("/health"), trust_env=False).status_code == 200
+    for path in ("/api/v1/tasks/health", "/api/v1/tasks/metrics", "/api/v1/health"):
+        assert api.get(path).status_code == 200
+    for path in ("/api/v1/tasks/health", "/api/v1/tasks/metrics"):
+        bare = httpx.get(api.base_url.join(path), trust_env=False)
+        assert (bare.status_code, bare.json()) == (401, UNAUTHORIZED)
+
+
 def test_a_setting_makes_the_key_mandatory_there(site: Site) -> None:
     """PI-008: then no key is as bad as a wrong one; the basic check stays open."""
     with site.api(GENFLEET_HEALTH_NEEDS_KEY="true") as api:

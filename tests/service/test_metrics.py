@@ -125,7 +125,7 @@ def test_numbers_outlive_the_records(api: httpx.Client, store: SyncStore, redis_
 
 
 def test_numbers_are_shared_by_all_processes(api: httpx.Client, site: Site, store: SyncStore) -> None:
-    """TS-062, TS-067: an API that was started just now tells the same as one that saw everything."""
+    """TS-062, TS-067, TS-155: an API that was started just now tells the same as one that saw everything."""
     settled(api, store, State.COMPLETED)
     with site.api() as other:
         assert metrics(other) == metrics(api)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.servers import Redis, Site, program
+from tests.support.servers import ROOT, Redis, Site, program
 
 
 def refused(site: Site, **environment: str) -> tuple[int, str]:
@@ -55,6 +55,14 @@ def test_a_secret_in_a_wrong_setting_is_not_repeated(site: Site) -> None:
     assert status == 2
     assert "must start with redis://, rediss:// or unix://" in said
     assert "hunter2" not in said
+
+
+def test_a_missing_package_ends_it(site: Site, tmp_path: Path) -> None:
+    """TS-174, TS-176: routes that cannot be imported are no API with half of its paths: it ends, and names the package."""
+    (tmp_path / "orjson.py").write_text("raise ModuleNotFoundError(\"No module named 'orjson'\")\n")
+    status, said = refused(site, PYTHONPATH=f"{tmp_path}:{ROOT}")
+    assert status != 0
+    assert "ModuleNotFoundError: No module named 'orjson'" in said
 
 
 def test_it_makes_its_media_folder(redis_server: Redis, tmp_path: Path) -> None:

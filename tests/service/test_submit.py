@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from genfleet.contract.keys import key
-from tests.service.acts import PROJECT, in_line, look, moment_of, post, submission, submitted
+from tests.service.acts import EVALUATION, PROJECT, in_line, look, moment_of, post, submission, submitted
 from tests.support.servers import Redis, Site
 
 DOCUMENTED = {
@@ -82,12 +82,13 @@ def test_the_answer_is_the_documented_one(api: httpx.Client, redis_server: Redis
         pytest.param(DOCUMENTED, id="TS-009 the example of the endpoint"),
         pytest.param(VIDEO, id="TS-080 a video with every argument"),
         pytest.param(IMAGE, id="TS-083 an image with every argument"),
+        pytest.param(EVALUATION, id="TS-089 the example of an evaluation"),
         pytest.param(WITH_CALLBACK, id="TS-123 the webhook example, metadata in camel case"),
         pytest.param(submission(task_type="generate_video"), id="PI-023 a video without any argument"),
     ],
 )
 def test_the_documents_own_payloads_are_kept_as_they_were_sent(api: httpx.Client, sent: dict[str, Any]) -> None:
-    """TS-009, TS-080, TS-083, TS-123, PI-023: each is accepted, and every field is stored unchanged."""
+    """TS-009, TS-080, TS-083, TS-089, TS-123, PI-023: each is accepted, and every field is stored unchanged."""
     stored = look(api, post(api, sent).json()["task_id"])
     assert {name: stored[name] for name in sent} == sent
 

@@ -115,7 +115,7 @@ def test_it_starts_before_its_redis(own: Site) -> None:
 
 
 def test_it_is_well_again_by_itself_and_nothing_is_half_done(own: Site) -> None:
-    """NS-010, TS-147, TS-067: what was refused left no trace, what was taken before is there, and all of it works."""
+    """NS-010, TS-147, TS-067, TS-156: what was refused left no trace, what was taken before is there, and all of it works."""
     with own.api() as api:
         kept = submitted(api)
         before = api.get("/api/v1/tasks/metrics").json()["metrics"]

@@ -17,13 +17,26 @@ import httpx
 import pytest
 
 from genfleet.contract.states import State
-from tests.service.acts import PROJECT, VIDEO_RESULT, settled
+from genfleet.store import steps
+from tests.service.acts import EVALUATION, PROJECT, VIDEO_RESULT, claim, settled, submitted
 from tests.service.conftest import Calling
 from tests.support.servers import ROOT, clean_environment, free_port
 from tests.support.waiting import wait_for
 
 METADATA = {"userId": "user-123", "testResultId": "result-456", "sessionId": "session-789"}
 ERROR = "Task execution failed: no face in the picture"
+EVALUATED = {
+    "department": "story",
+    "rating": 85,
+    "evaluation_result": "pass",
+    "evaluation_summary": "The story demonstrates strong structure.",
+    "issues": ["Character backstory needs more depth"],
+    "suggestions": ["Add flashback scenes to establish character motivation"],
+    "iteration_count": 1,
+    "processing_time": 45.2,
+    "metadata": {"model": "gpt-4", "tokens_used": 1500, "confidence_score": 0.85},
+}
+"""The documents' own example of a result."""
 DOCUMENTS = Path(__file__).parent / "documents"
 NODE = shutil.which("node")
 
@@ -139,6 +152,26 @@ def test_the_documents_next_js_receivers(
         assert receiver.noted == expected(completed, failed)
         refused = httpx.get(receiver.url, trust_env=False)
     assert (refused.status_code, refused.json()) == (405, {"error": "Method not allowed"})
+
+
+@pytest.mark.skipif(NODE is None, reason="there is no node on the PATH to run this receiver with")
+def test_the_documents_receiver_of_evaluations(calling: Calling, tmp_path: Path) -> None:
+    """TS-098, TS-092, TS-134: it hears of the department and the user by `metadata`, and of the rating by `result`."""
+    port = free_port()
+    command = [str(NODE), str(DOCUMENTS / "serve.mjs"), str(DOCUMENTS / "evaluation-complete.ts"), str(port)]
+    with running(command, port, tmp_path) as receiver:
+        task_id = submitted(calling.api, **EVALUATION | {"callback_url": receiver.url})
+        claim(calling.store, task_id)
+        assert calling.store.run(steps.complete(task_id, 1, json.dumps(EVALUATED).encode()))
+        assert answers(calling.over(task_id)) == [(200, {"received": True})]
+        noted = receiver.noted
+    shown = {name: EVALUATED[name] for name in ("rating", "issues", "suggestions")}
+    words = {"status": EVALUATED["evaluation_result"], "summary": EVALUATED["evaluation_summary"]}
+    notice = {"type": "evaluation_complete", "department": "story", "rating": 85, "result": "pass"}
+    assert noted == [
+        ["updateDepartment", {"id": "dept-story-001"} | shown | words],
+        ["notifyUser", "user123", notice],
+    ]
 
 
 def test_the_documents_fastapi_receiver(calling: Calling, tmp_path: Path) -> None:
