@@ -16,7 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
 from genfleet.errors import ConfigurationError, StoreUnavailable
@@ -152,13 +152,16 @@ async def _not_routed(request: Request, error: Exception) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """Every method of a path. The framework names those of the first route alone, and a path may have several."""
-    methods = set[str]()
+    """Every method of a path. The framework names those of the first route alone, and a path may have several.
+
+    Of the paths that fit the first one is meant: /tasks/metrics is no task (TS-069).
+    """
     # What the app itself has in its list for a router does not tell its methods.
-    for route in chain(request.app.routes, *(router.routes for router in ROUTERS)):
-        if route.matches(request.scope)[0] is not Match.NONE:
-            methods |= getattr(route, "methods", None) or set()
-    return sorted(methods)
+    every = chain(request.app.routes, *(router.routes for router in ROUTERS))
+    fitting = [
+        route for route in every if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+    ]
+    return sorted({method for route in fitting if route.path == fitting[0].path for method in route.methods or ()})
 
 
 async def _bad_parameters(_request: Request, error: Exception) -> Response:
