@@ -223,7 +223,7 @@ def test_status_is_the_documented_body(api: httpx.Client, store: SyncStore) -> N
 
 def test_a_log_is_shown(api: httpx.Client, store: SyncStore) -> None:
     """What the engine said so far, a line each, with its time and level; for scripts the answer of the API."""
-    lease = running(store)
+    lease = running(store, kind="generate_video")
     store.run(steps.log(lease.task_id, lease.token, 1, [("info", "3 shots"), ("warning", "one picture is [left] out")]))
 
     done, told = genfleet(api, "logs", lease.task_id), genfleet(api, "logs", lease.task_id, "--json").json
