@@ -195,19 +195,23 @@ def _resumed(wanted: Filter, cursor: str | None) -> _Progress:
 
 
 async def _submit(service: Service, caller: Caller, at: _Progress, chosen: Sequence[Chosen]) -> None:
-    """One chunk. It stops at the first task that a limit keeps out: the next request goes on there."""
+    """One chunk. At the first task that a limit keeps out it stops: the next request goes on there.
+
+    Of those after it some may be in nevertheless, as one queue may be full and another not: these are done, and the next
+    request skips them.
+    """
     tasks = [_again(at.wanted.project, caller, one) for one in chosen]
     answers = await service.store.run_all([steps.submit_within(caller.limits, task) for task in tasks])
-    for index, (one, task, answer) in enumerate(zip(chosen, tasks, answers, strict=True)):
-        if isinstance(answer, Refused) and answer.reason is not Reason.GONE:
-            refusal = admission.submission_refusal(answer, caller.limits, task)
-            at.stopped_by, at.left = refusal.body, at.left + len(chosen) - index
-            return
-        at.after = one
-        if isinstance(answer, Refused) or answer.known:
-            at.skipped += 1
+    for one, task, answer in zip(chosen, tasks, answers, strict=True):
+        is_new = not isinstance(answer, Refused) and not answer.known
+        at.done += is_new
+        if at.stopped_by is None and isinstance(answer, Refused) and answer.reason is not Reason.GONE:
+            at.stopped_by = admission.submission_refusal(answer, caller.limits, task).body
+        if at.stopped_by is None:
+            at.after = one
+            at.skipped += not is_new
         else:
-            at.done += 1
+            at.left += not is_new
 
 
 def _again(project: str, caller: Caller, one: Chosen) -> NewTask:
