@@ -32,6 +32,8 @@ const program = (name, which, script) => ({
 
 const worker = (queue, concurrency, longest_task_s) => ({
   ...program("celery-worker", queue, "genfleet-worker"),
+  // A few workers may answer `celery inspect` and Flower.
+  env: { GENFLEET_LOG_ERRORS_APART: "true", GENFLEET_REMOTE_CONTROL: process.env.GENFLEET_REMOTE_CONTROL ?? "true" },
   name: `celery-worker-${queue}`,
   namespace: "celery-worker",
   args: ["--queue", queue, "--concurrency", String(concurrency), "--name", `celery-redis-worker-${queue}@%h`],

@@ -140,13 +140,14 @@ def test_a_unit_is_confined(name: str) -> None:
 
 @needs_node
 def test_pm2_has_the_documented_processes() -> None:
-    """TS-181: `celery-redis-api` and `celery-worker`, which has a process for each queue with an engine."""
+    """TS-181, TS-121: `celery-redis-api` and `celery-worker`, a process for each queue, which answer `celery inspect`."""
     api, *workers = pm2_apps()
     queues = [app["args"][app["args"].index("--queue") + 1] for app in workers]
 
     assert (api["name"], api["script"]) == ("celery-redis-api", "genfleet-api")
     assert sorted(queues) == SERVED
     for app, queue in zip(workers, queues, strict=True):
+        assert app["env"]["GENFLEET_REMOTE_CONTROL"] == "true"
         assert (app["name"], app["namespace"]) == (f"celery-worker-{queue}", "celery-worker")
         assert app["kill_timeout"] / 1000 >= WorkerSettings(queue=queue).grace.total_seconds() + UNTIL_KILLED_S
 
@@ -159,7 +160,7 @@ def test_pm2_writes_the_documented_log_files(tmp_path: Path) -> None:
         for stream, file in (("out", Path(app["out_file"])), ("error", Path(app["error_file"]))):
             assert file.match(f"{name}-{stream}-*.log")
             assert file.parent == (Path("/var/log") if os.access("/var/log", os.W_OK) else tmp_path / "logs")
-        assert app["env"] == {"GENFLEET_LOG_ERRORS_APART": "true"}
+        assert app["env"]["GENFLEET_LOG_ERRORS_APART"] == "true"
 
 
 def pm2_apps(**environment: str) -> list[dict[str, Any]]:
