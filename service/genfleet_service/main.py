@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import resource
 import socket
 import sys
@@ -16,6 +17,9 @@ from genfleet.store.client import SyncStore
 from genfleet_service import key_commands
 from genfleet_service.app import create_app
 from genfleet_service.settings import ServiceSettings
+
+MACOS_MOST = 10_240
+"""Files that macOS lets a program open, although it names no limit."""
 
 
 def main() -> int:
@@ -68,8 +72,12 @@ def _serve(settings: ServiceSettings) -> int:
 
 def _take_connections() -> None:
     """As many as the system allows us: most start programs with 1,024, which a few hundred listeners would use up."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    some, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if some == resource.RLIM_INFINITY:
+        return
+    wanted = max(some, MACOS_MOST) if most == resource.RLIM_INFINITY else most
+    with contextlib.suppress(ValueError, OSError):  # then it goes on with those that it has
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 def _listen(host: str, port: int) -> socket.socket:
