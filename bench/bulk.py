@@ -53,7 +53,7 @@ def main(tasks: int = TASKS) -> None:
                 bystander.start()
                 began, requests, left = time.perf_counter(), 0, 1
                 while left:
-                    answer = api.post("/api/v1/projects/large/tasks/cancel").raise_for_status().json()
+                    answer = api.post("/api/v1/projects/large/tasks/cancel", json={}).raise_for_status().json()
                     requests, left = requests + 1, answer["remaining"]
                 took = time.perf_counter() - began
                 bystander.over.set()

@@ -59,7 +59,7 @@ Speeds = dict[tuple[str, str], float]
 
 def submission() -> bytes:
     """The documents' own submission of a video."""
-    body = json.dumps(json.loads((ROOT / "examples" / "generate_video.json").read_text())).encode()
+    body = json.dumps(json.loads((ROOT / "examples" / "documents" / "generate_video.json").read_text())).encode()
     head = f"POST /api/v1/tasks/submit HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {KEY}\r\n"
     return f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
@@ -110,7 +110,7 @@ def finished_task(port: int, redis: Redis) -> str:
     client = httpx.Client(base_url=f"http://127.0.0.1:{port}", headers={"X-API-Key": KEY}, trust_env=False)
     store = SyncStore(redis.url)
     with client, contextlib.closing(store):
-        body = json.loads((ROOT / "examples" / "generate_video.json").read_text())
+        body = json.loads((ROOT / "examples" / "documents" / "generate_video.json").read_text())
         task_id = str(client.post("/api/v1/tasks/submit", json=body).json()["task_id"])
         lease = store.run(steps.claim(task_id, "1", "bench", "1")).lease
         assert lease is not None, "the task was just submitted, and nobody else claims"

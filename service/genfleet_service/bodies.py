@@ -13,7 +13,7 @@ from genfleet_service import replies
 Model = TypeVar("Model", bound=BaseModel)
 
 MOST_EXPLAINED = 200
-"""Wrong fields that one answer names: a body of 1 MiB may hold a hundred thousand."""
+"""Wrong fields that one answer names: a body of some MiB may hold hundreds of thousands."""
 _LABELS = {"project_id": "Project ID", "callback_url": "Callback URL"}
 
 
@@ -28,8 +28,13 @@ def json_object(body: bytes) -> dict[str, Any]:
     return sent
 
 
-def read(body: bytes, model: type[Model]) -> Model:
-    """What was sent, where nothing else has to be checked; no body is an empty object. Raises Refusal."""
+def read(body: bytes, model: type[Model], *, if_none: str = "") -> Model:
+    """What was sent, where nothing else has to be checked. Raises Refusal.
+
+    No body is an empty object, unless that would do too much: then `if_none` says what to send.
+    """
+    if if_none and not body.strip():
+        raise replies.invalid({"body": if_none}, "Invalid request")
     try:
         return model.model_validate(json_object(body or b"{}"))
     except ValidationError as error:

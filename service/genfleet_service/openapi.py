@@ -20,7 +20,8 @@ from genfleet_service.settings import ServiceSettings
 from genfleet_service.submissions import Submission
 from genfleet_service.views import ErrorBody
 
-USUAL = ServiceSettings.model_construct().limits()
+_USUAL_SETTINGS = ServiceSettings.model_construct()
+USUAL = _USUAL_SETTINGS.limits()
 """The limits of examples: those that hold where nobody set others."""
 _ERRORS: dict[int, tuple[str, replies.Refusal]] = {
     400: (
@@ -34,7 +35,7 @@ _ERRORS: dict[int, tuple[str, replies.Refusal]] = {
     ),
     404: ("There is no such task, or it has expired", replies.no_such_task("abc123-def456-ghi789")),
     409: ("Somebody else changed it at the same time", replies.changed_meanwhile()),
-    413: ("The body is too large", replies.too_large(1024 * 1024)),
+    413: ("The body is too large", replies.too_large(_USUAL_SETTINGS.body_limit)),
     422: ("The Idempotency-Key came before, with another request", replies.reused_key()),
     429: (
         "A limit is reached; try again after `retry_after` seconds",
@@ -71,8 +72,21 @@ ONCE = {
         }
     ]
 }
+WAIT: dict[str, Any] = {
+    "parameters": [
+        {
+            "name": "Prefer",
+            "in": "header",
+            "description": "`wait=N`: the answer comes when the task has ended, and has the fields of its status, or after N "
+            "seconds as without it. The service grants up to 60 (GENFLEET_LONGEST_WAIT_SECONDS); `Preference-Applied` says "
+            "how many. Anything else is passed over (RFC 7240)",
+            "schema": {"type": "string"},
+            "example": "wait=30",
+        }
+    ]
+}
 SUBMISSION = {
-    **ONCE,
+    "parameters": [*ONCE["parameters"], *WAIT["parameters"]],
     "requestBody": {
         "required": True,
         "content": {
@@ -115,6 +129,13 @@ KEY_IF_ANY: dict[str, Any] = {"security": [{}, {"ApiKey": []}]}
 def answer(body: Any) -> dict[int | str, dict[str, Any]]:
     """The answer of a route that always answers."""
     return {200: {"model": body, "description": "Done"}}
+
+
+def waited_for(documented: dict[int | str, dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """The same answers, of a route that `Prefer: wait` may hold back."""
+    words = "How long the service was ready to wait; absent where it did not"
+    header = {"description": words, "schema": {"type": "string"}, "example": "wait=30"}
+    return {**documented, 200: {**documented[200], "headers": {"Preference-Applied": header}}}
 
 
 def answers(body: Any, *errors: int | replies.Refusal) -> dict[int | str, dict[str, Any]]:

@@ -110,7 +110,11 @@ def changed_meanwhile() -> Refusal:
 
 def too_large(limit: int) -> Refusal:
     """A body over the limit (NS-006)."""
-    return Refusal(413, "payload_too_large", f"The request body may have at most {limit} bytes")
+    message = (
+        f"The request body may have at most {limit} bytes; put large files where an https:// URL leads to them "
+        "(GENFLEET_BODY_LIMIT of the service raises the limit)"
+    )
+    return Refusal(413, "payload_too_large", message)
 
 
 def broken() -> Refusal:

@@ -25,8 +25,8 @@ class ServiceSettings(ProgramSettings):
     """Keys that are always valid, separated by commas (PI-021). Others are made by `genfleet-api create-key`."""
     health_needs_key: bool = False
     """Whether /api/v1/health refuses requests without a key (PI-008)."""
-    body_limit: int = Field(default=1024 * 1024, ge=1024)
-    """Largest request body, in bytes."""
+    body_limit: int = Field(default=4 * 1024 * 1024, ge=1024)
+    """Largest request body, in bytes. A `data:` URI of 2 MB fits (`genfleet.contract.task_data.Source`), and what is around it."""
     heartbeat_seconds: float = Field(default=15, ge=0.05, le=600)
     """An event stream on which nothing happens says so this often, so that nobody on the way takes it for dead."""
     longest_wait_seconds: int = Field(default=60, ge=0, le=600)

@@ -46,6 +46,16 @@ def test_a_dry_run_tells_and_does_nothing(api: httpx.Client, store: SyncStore) -
     assert {record(store, task_id).state for task_id in made} == {State.QUEUED}
 
 
+def test_a_cancellation_without_a_body_is_refused(api: httpx.Client, store: SyncStore) -> None:
+    """TS-146: whoever forgets the body does not lose a project; the answer says what to send, `{}` for all."""
+    task_id = submitted(api)
+    answer = api.post(f"/api/v1/projects/{PROJECT}/tasks/cancel")
+    words = 'Say which: {"status": "queued"}, or {} for all; {"dry_run": true} only counts'
+    assert (answer.status_code, answer.json()["details"]) == (400, {"body": words})
+    assert record(store, task_id).state is State.QUEUED
+    assert act(api, "cancel")["done"] == 1
+
+
 def test_queued_and_running_tasks_are_cancelled(api: httpx.Client, store: SyncStore, redis_server: Redis) -> None:
     """TS-039, TS-042: each as by itself, with its message gone; a second request finds nothing to do."""
     waiting, running = submitted(api), started(api, store)

@@ -167,6 +167,15 @@ def test_the_body_of_a_submission_is_described(document: dict[str, Any]) -> None
     assert len(schema["properties"]["task_type"]["enum"]) == 8
 
 
+@pytest.mark.parametrize("way", [("post", "/api/v1/tasks/submit"), ("get", "/api/v1/tasks/{task_id}/status")])
+def test_the_wait_for_an_end_is_described(document: dict[str, Any], way: tuple[str, str]) -> None:
+    """TS-175, TS-153: both requests that `Prefer: wait` may hold back name the header, and the one that says so."""
+    said = operations(document)[way]
+    (prefer,) = (parameter for parameter in said["parameters"] if parameter["name"] == "Prefer")
+    assert (prefer["in"], prefer.get("required", False), prefer["example"]) == ("header", False, "wait=30")
+    assert said["responses"]["200"]["headers"].keys() == {"Preference-Applied"}
+
+
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     """TS-175: generators of clients stop at a reference that leads nowhere."""
     known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}

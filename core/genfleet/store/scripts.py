@@ -38,7 +38,7 @@ AHEAD_MOST = timedelta(days=30)
 USAGE_KEPT = timedelta(days=400)
 """How long what a project used is kept, by day: a year, and the time to look at it."""
 SHOWN_IN_LISTS = 16 * 1024
-"""Largest document, in bytes, that a list shows: 100 tasks of 1 MiB each would hold up everyone."""
+"""Largest document, in bytes, that a list shows: 100 tasks of 4 MiB each would hold up everyone."""
 WEBHOOK_ATTEMPTS_KEPT = 20
 """Attempts kept of one webhook, the newest: resends add to them."""
 WEBHOOK_INTERRUPTIONS_ALLOWED = 10

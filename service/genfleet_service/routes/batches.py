@@ -21,6 +21,8 @@ _NO_BATCH = replies.invalid({"tasks": f"List should have at most {batches.MOST} 
 async def submit_batch(request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """Submit up to 100 tasks at once. Each is accepted or refused by itself; the answer has them in the order given.
 
+    What a limit keeps out has its own error in `results`, with `status` 429 (or 503, where a queue is full) and
+    `retry_after` in seconds; the batch itself is 200. Send those parts again, after so long: nothing was done for them.
     A batch that is sent again under its Idempotency-Key makes no task twice.
     """
     asked = bodies.read(await request.body(), batches.Batch)

@@ -12,21 +12,23 @@ from genfleet_service.routes.projects import ProjectId
 
 router = APIRouter(prefix="/api/v1/projects", tags=["projects"])
 
+_SAY_WHICH = 'Say which: {"status": "queued"}, or {} for all; {"dry_run": true} only counts'
+"""A request whose body was forgotten is not to cancel a whole project."""
 _BAD = replies.invalid({"status": "Input should be 'failed' or 'cancelled'"}, "Invalid request")
 
 
 @router.post(
     "/{project_id:path}/tasks/cancel",
     responses=openapi.answers(bulk.BulkBody, _BAD),
-    openapi_extra=openapi.takes(bulk.CancelRequest, required=False),
+    openapi_extra=openapi.takes(bulk.CancelRequest),
 )
 async def cancel_tasks(project_id: ProjectId, request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """Cancel a project's tasks that fit, queued and running, up to 5,000 in a request, or tell how many there are.
 
-    Ask again, with the same body, while `remaining` is not 0. What was submitted after the request is left alone.
+    A body is needed: `{}` stands for all of them. Ask again, with the same body, while `remaining` is not 0. What was submitted after the request is left alone.
     """
     admission.check_project(caller, project_id)
-    asked = bodies.read(await request.body(), bulk.CancelRequest)
+    asked = bodies.read(await request.body(), bulk.CancelRequest, if_none=_SAY_WHICH)
     states = [State(asked.status)] if asked.status else [State.QUEUED, State.PROCESSING]
     wanted = bulk.filters(project_id, states, asked)
     done = bulk.dry_run(service, wanted) if asked.dry_run else bulk.cancel(service, wanted)

@@ -38,10 +38,15 @@ _NOT_OVER = replies.not_allowed_now("Only a failed or cancelled task can be retr
 
 # These two are also in the express lane (`EXPRESS`), which calls them with the bare request.
 @router.post(
-    "/submit", responses=openapi.answers(views.SubmittedBody, 400, 413, 422, 429), openapi_extra=openapi.SUBMISSION
+    "/submit",
+    responses=openapi.waited_for(openapi.answers(views.SubmittedBody, 400, 413, 422, 429)),
+    openapi_extra=openapi.SUBMISSION,
 )
 async def submit(request: Request) -> Response:
-    """Queue one background task. It starts as soon as a worker is free; the fleet grows if none is."""
+    """Queue one background task. It starts as soon as a worker is free; the fleet grows if none is.
+
+    With `Prefer: wait=N` the answer to a task that ends in time has the fields of its status as well.
+    """
     service, caller = service_of(request), caller_of(request)
     body = await request.body()
     task, warnings = read_submission(body, key_id=caller.key_id, callbacks=service.settings.callbacks())
@@ -54,7 +59,11 @@ async def submit(request: Request) -> Response:
     return json_reply({**told, **views.status(ended)} if ended else told, headers=headers | prefer.applied(wait))
 
 
-@router.get("/{task_id}/status", responses=openapi.answers(views.StatusBody, 404, OFTEN), openapi_extra=openapi.TASK_ID)
+@router.get(
+    "/{task_id}/status",
+    responses=openapi.waited_for(openapi.answers(views.StatusBody, 404, OFTEN)),
+    openapi_extra={"parameters": [*openapi.TASK_ID["parameters"], *openapi.WAIT["parameters"]]},
+)
 async def status(request: Request) -> Response:
     """State and progress of a task."""
     service, caller = service_of(request), caller_of(request)
