@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Submit a picture, listen to it, and fetch the file: examples/curl.sh, with the address and the key in the environment.
+# Submit a picture, listen to it, and fetch the file: examples/curl.sh, in the folder of a `make up` that runs, or with the
+# address and the key in the environment.
 set -euo pipefail
-url=${GENFLEET_URL:-http://localhost:8001}
-key=${GENFLEET_API_KEY:-$(cat .genfleet/api_key)}
 
-call() { curl --silent --show-error --fail-with-body -H "X-API-Key: $key" "$@"; }
 field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
+call() { curl --silent --show-error --fail-with-body -H "X-API-Key: $key" "$@"; }
+
+url=${GENFLEET_URL:-$(field url < .genfleet/client.json)}
+key=${GENFLEET_API_KEY:-$(field api_key < .genfleet/client.json)}
 
 # The key of its own makes it safe to send again: the same task is answered, and no second one is made.
 task=$(call -H "Idempotency-Key: $(date +%s%N)-$$" -H 'Content-Type: application/json' "$url/api/v1/tasks/submit" -d '{

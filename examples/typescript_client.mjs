@@ -1,5 +1,7 @@
-// Submit a batch of pictures, watch one come, and wait for all: `node typescript_client.mjs`, where genfleet-client is
-// installed. Address and key: NEXT_PUBLIC_TASK_SERVICE_URL and CELERY_TASK_API_KEY. In TypeScript the same code is typed.
+// Submit a batch of pictures, watch one come, and wait for all. genfleet-client is not on npm:
+//     (cd /path/to/genfleet/clients/typescript && npm ci && npm run build)
+//     npm install /path/to/genfleet/clients/typescript && node typescript_client.mjs
+// Address and key: NEXT_PUBLIC_TASK_SERVICE_URL and CELERY_TASK_API_KEY. In TypeScript the same code is typed.
 import { ApiError, taskService } from "genfleet-client"
 
 const scenes = ["a red fox in the snow", "a lighthouse at night", "a market in the rain"]

@@ -51,6 +51,22 @@ def over_the_limit(retry_after: int) -> Trick:
     return answers(429, json.dumps(body), Retry_After=str(retry_after), Content_Type="application/json")
 
 
+def limits_batches_to(size: int, retry_after: int) -> Trick:
+    """Lets so many parts of a batch through, and refuses the others as a limit does."""
+
+    def trick(handler: _Handler) -> None:
+        request = handler.request_to_the_api()
+        tasks = json.loads(request.content)["tasks"]
+        kept = {name: request.headers[name] for name in ("X-API-Key", "Idempotency-Key")}
+        body = handler.api.post(request.url, headers=kept, json={"tasks": tasks[:size]}).raise_for_status().json()
+        error = {"status": 429, "error": "rate_limit_exceeded", "message": "Too many", "retry_after": retry_after}
+        refused = [{"index": index, "task": None, "error": error} for index in range(size, len(tasks))]
+        answer = body | {"refused": len(refused), "results": body["results"] + refused}
+        handler.reply(200, {"Content-Type": "application/json"}, json.dumps(answer).encode())
+
+    return trick
+
+
 class _Handler(http.server.BaseHTTPRequestHandler):
     front: Front
     api: httpx.Client
@@ -72,18 +88,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_DELETE = _serve  # noqa: N815  names that the standard library calls
 
-    def _request(self) -> httpx.Request:
+    def request_to_the_api(self) -> httpx.Request:
         content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         kept = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
         return self.api.build_request(self.command, self.path, headers=kept, content=content)
 
     def fetch(self) -> httpx.Response:
         """What the API answers."""
-        return self.api.send(self._request())
+        return self.api.send(self.request_to_the_api())
 
     def stream(self, limit: int | None = None) -> None:
         """Pass the answer on as it comes; with a limit no more of it than so many bytes."""
-        response = self.api.send(self._request(), stream=True)
+        response = self.api.send(self.request_to_the_api(), stream=True)
         with contextlib.closing(response):
             self.send_response(response.status_code)
             for name, value in response.headers.items():

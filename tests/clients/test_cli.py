@@ -14,7 +14,8 @@ from genfleet.store import capacity, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import TaskRecord
 from tests.clients.command import COLUMNS, genfleet, started, terminal
-from tests.support.servers import ROOT
+from tests.clients.front import Front, limits_batches_to
+from tests.support.servers import KEY, ROOT
 from tests.support.tasks import record, running, submitted
 from tests.support.waiting import wait_for
 
@@ -266,6 +267,16 @@ def test_a_wrong_key_is_status_5(api: httpx.Client) -> None:
     assert "wrong-key" not in done.err
 
 
+def test_a_key_for_other_projects_is_told_what_to_change(api: httpx.Client) -> None:
+    """NS-012: the key is good, so that another one is not the first remedy."""
+    key = genfleet(api, "keys", "create", "theirs", "--project", "theirs")
+
+    done = genfleet(api, "ls", "ours", GENFLEET_API_KEY=key.out.strip())
+
+    assert done.status == 5
+    assert "may not use project 'ours'\n  give a project that the key may use with --project" in done.err
+
+
 def test_a_list_fits_a_terminal_and_keeps_its_ids_whole(api: httpx.Client, store: SyncStore) -> None:
     """TS-035: newest first, in 80 columns, with ids that can be copied, also where the list has more pages."""
     ids = [genfleet_id(store, number) for number in range(3)]
@@ -334,6 +345,18 @@ def test_a_file_may_hold_many_tasks(api: httpx.Client, tmp_path: Path, written: 
     assert "task 1: Invalid task data" in done.err
     assert "priority: Priority must be 1 (high), 2 (normal) or 3 (low)" in done.err
     assert genfleet(api, "status", done.out.strip(), "--json").json["project_id"] == "mine"
+
+
+def test_what_a_limit_keeps_out_of_a_file_is_status_8(front: Front, tmp_path: Path) -> None:
+    """TS-154: another exit status than that of wrong requests, because the same lines may do better later."""
+    good = json.dumps({"project_id": "p", "task_type": "generate_video", "task_data": {}})
+    (tmp_path / "tasks").write_text(f"{good}\n{good}\n")
+    front.tricks = [limits_batches_to(1, retry_after=300)]
+
+    done = genfleet(None, "submit", "--file", tmp_path / "tasks", GENFLEET_URL=front.url, GENFLEET_API_KEY=KEY)
+
+    assert (done.status, len(done.out.splitlines())) == (8, 1)
+    assert "Too many" in done.err
 
 
 # -- queues --------------------------------------------------------------------------------------------------------------

@@ -121,6 +121,14 @@ def test_nobody_there_is_status_4() -> None:
     assert "`genfleet up` starts one here" in done.err
 
 
+def test_a_folder_without_an_installation_is_told(tmp_path: Path) -> None:
+    """Who is in another folder than that of `genfleet up` is not sent looking for a fault of the service."""
+    done = genfleet(None, "queues", folder=tmp_path, GENFLEET_API_KEY="any")
+
+    assert done.status in (4, 5)  # whoever is at the usual address, or nobody
+    assert "no `genfleet up` runs in this folder or above: go where it was started" in done.err
+
+
 def test_somebody_else_there_is_status_4(tmp_path: Path) -> None:
     """Another program on the port is not taken for an empty service."""
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:

@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from genfleet_local.home import Home
 from tests.clients.node import PACKAGE, built, node
 from tests.support.servers import KEY, ROOT, Redis, Site, clean_environment, free_port
 
@@ -32,10 +33,10 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     server.stop()
 
 
-def run(api: httpx.Client, *command: str | Path, folder: Path = ROOT) -> str:
-    """What a program says that was told where the service is; it has to end well."""
-    url = str(api.base_url).rstrip("/")
-    where = {
+def run(api: httpx.Client | None, *command: str | Path, folder: Path = ROOT) -> str:
+    """What a program says that was told where the service is, unless it finds that out by itself; it has to end well."""
+    url = str(api.base_url).rstrip("/") if api else ""
+    where = api and {
         "GENFLEET_URL": url,
         "GENFLEET_API_KEY": KEY,
         "NEXT_PUBLIC_TASK_SERVICE_URL": url,
@@ -43,7 +44,7 @@ def run(api: httpx.Client, *command: str | Path, folder: Path = ROOT) -> str:
     }
     done = subprocess.run(
         list(map(str, command)),
-        env=clean_environment() | where,
+        env=clean_environment() | (where or {}),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -83,9 +84,13 @@ def test_the_typescript_client(service: httpx.Client, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl on the PATH")
-def test_curl(service: httpx.Client) -> None:
-    """TS-008, TS-020: submit, events, status, and the address of a file that is there."""
-    said = run(service, "bash", EXAMPLES / "curl.sh").splitlines()
+def test_curl(service: httpx.Client, tmp_path: Path) -> None:
+    """TS-008, TS-020: submit, events, status, and the address of a file that is there; all from the folder it is run in."""
+    Home(tmp_path / ".genfleet").make()
+    Home(tmp_path / ".genfleet").announce(str(service.base_url).rstrip("/"), KEY)
+
+    said = run(None, "bash", EXAMPLES / "curl.sh", folder=tmp_path).splitlines()
+
     assert "event: state" in said
     assert httpx.get(said[-1], trust_env=False).content.startswith(b"\x89PNG")
     assert os.access(EXAMPLES / "curl.sh", os.X_OK)

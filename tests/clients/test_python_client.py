@@ -29,7 +29,7 @@ from genfleet_client import (
     Unreachable,
 )
 from tests.clients.conftest import QUICK
-from tests.clients.front import Front, answers, loses_the_answer, over_the_limit
+from tests.clients.front import Front, answers, limits_batches_to, loses_the_answer, over_the_limit
 from tests.support.servers import KEY, Site, free_port
 from tests.support.tasks import record, running, submitted
 
@@ -124,6 +124,7 @@ def test_events_go_on_behind_the_last_one(client: Client, worker: None) -> None:
 
     assert list(client.events(task["task_id"], events[1].id)) == events[2:]
     assert list(client.events(task["task_id"], events[-1].id)) == []
+    assert list(client.events(task["task_id"], int(events[1].id or ""))) == events[2:]
 
 
 def test_a_task_is_followed_by_its_events(client: Client, front: Front, worker: None) -> None:
@@ -256,6 +257,29 @@ def test_a_limit_that_stays_is_told(front: Front) -> None:
     assert (refused.value.error, refused.value.retry_after) == ("rate_limit_exceeded", 1.0)
 
 
+def test_parts_of_a_batch_wait_for_a_limit(client: Client, front: Front, store: SyncStore) -> None:
+    """TS-153, TS-154: as a task alone would; what was accepted before is not made twice, and what is wrong stays refused."""
+    parts: list[dict[str, Any]] = [{"project_id": "p", "task_type": "generate_video", "task_data": {}}] * 3
+    front.tricks = [limits_batches_to(1, retry_after=1)]
+
+    answer = client.submit_batch([*parts, parts[0] | {"priority": 9}])
+
+    made = [result["task"]["task_id"] for result in answer["results"] if result["task"]]
+    assert [bool(result["error"]) for result in answer["results"]] == [False, False, False, True]
+    assert sorted(task_ids(store)) == sorted(made)
+    assert len(front.requests) == 2
+
+
+def test_parts_that_a_limit_keeps_out_are_told(front: Front, store: SyncStore) -> None:
+    """TS-154: after its patience the client gives what the service said, with what was accepted."""
+    parts = [{"project_id": "p", "task_type": "generate_video", "task_data": {}}] * 2
+    front.tricks = [limits_batches_to(1, retry_after=30)]
+    with Client(front.url, KEY, retries=QUICK) as client:
+        answer = client.submit_batch(parts)
+
+    assert (answer["accepted"], answer["refused"], len(task_ids(store))) == (1, 1, 1)
+
+
 def test_an_outage_is_waited_for(client: Client, front: Front, store: SyncStore) -> None:
     """TS-147: a service that is away for a moment, or has a proxy before it that says so in HTML, is not an error."""
     task_id = submitted(store, kind="generate_video")
@@ -302,6 +326,8 @@ def test_refusals_have_classes_and_details(client: Client, front: Front) -> None
         client.submit("p", "generate_video", {"duration": 99}, priority=9)
     assert (invalid.value.status, invalid.value.error) == (400, "validation_error")
     assert invalid.value.details.keys() == {"priority", "task_data.duration"}
+    assert invalid.value.message == "Invalid task data"
+    assert "task_data.duration: Duration must be between 1 and 30 seconds" in str(invalid.value)
     with pytest.raises(NotFound, match=r"Task with ID 'a\?b' not found"):
         client.task("a?b")
     with Client(front.url, "wrong") as stranger, pytest.raises(Unauthorized):

@@ -10,13 +10,19 @@ from genfleet_client.retries import Answer, Lost, Retries
 
 READ = calls.status("t")
 ONCE = calls.create_key("auto-movie")
+BATCH = calls.submit_batch([])
 SENT = Lost(httpx.ReadTimeout("no answer"))
 NOT_SENT = Lost(httpx.ConnectError("refused"))
 
 
-def answer(status: int, **headers: str) -> Answer:
+def answer(status: int, content: str = "", **headers: str) -> Answer:
     """An answer of which only this counts."""
-    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, b"")
+    return Answer(status, {name.replace("_", "-"): value for name, value in headers.items()}, content.encode())
+
+
+def parts(*errors: str) -> Answer:
+    """An answer to a batch."""
+    return answer(200, '{"results": [' + ", ".join(f'{{"error": {error}}}' for error in errors) + "]}")
 
 
 @pytest.mark.parametrize(
@@ -31,6 +37,10 @@ def answer(status: int, **headers: str) -> Answer:
         pytest.param(READ, answer(503, retry_after="soon"), 0.25, id="no number"),
         pytest.param(READ, answer(503, retry_after="300"), None, id="longer than anybody waits"),
         pytest.param(READ, answer(429, retry_after="7"), 7.25, id="over a limit"),
+        pytest.param(BATCH, parts("null", '{"status": 400}'), None, id="a part is wrong"),
+        pytest.param(BATCH, parts('{"retry_after": 9}', "null", '{"retry_after": 7}'), 7.25, id="parts over a limit"),
+        pytest.param(BATCH, parts('{"retry_after": 91}'), None, id="parts over a limit for longer than anybody waits"),
+        pytest.param(BATCH, answer(200, "<html>"), None, id="no answer to a batch"),
         pytest.param(READ, NOT_SENT, 0.25, id="nobody there"),
         pytest.param(READ, SENT, 0.25, id="no answer"),
         pytest.param(ONCE, NOT_SENT, 0.25, id="nobody there; it was not done"),

@@ -125,7 +125,7 @@ class Client:
         """All tasks of a project, newest first, with the filters of `project_tasks`: pages are asked for as needed."""
         return self._each(self._talks.pages(project_id, **filters))
 
-    def events(self, task_id: str, last_event_id: str | None = None) -> Iterator[Event]:
+    def events(self, task_id: str, last_event_id: str | int | None = None) -> Iterator[Event]:
         """What happens to a task, until it has ended. A connection that is cut is made again where it was."""
         return self._each(self._talks.events(task_id, last_event_id))
 
@@ -232,7 +232,7 @@ class AsyncClient:
         """As `Client.tasks`."""
         return self._each(self._talks.pages(project_id, **filters))
 
-    def events(self, task_id: str, last_event_id: str | None = None) -> AsyncIterator[Event]:
+    def events(self, task_id: str, last_event_id: str | int | None = None) -> AsyncIterator[Event]:
         """As `Client.events`."""
         return self._each(self._talks.events(task_id, last_event_id))
 

@@ -55,6 +55,8 @@ class Call(Generic[T]):
     headers: Mapping[str, str] = field(default_factory=dict)
     repeatable: bool = True
     """Whether it does no harm if it is done twice: it may then be sent again when its answer was lost."""
+    in_parts: bool = False
+    """Whether parts of it may be refused while others are done; all of it may then be sent again for them."""
     read: Callable[[Mapping[str, Any]], T] = _whole
     """What of the answer's body the caller gets."""
 
@@ -100,8 +102,18 @@ def submit_body(body: Submission | Mapping[str, Any], *, idempotency_key: str | 
 def submit_batch(
     tasks: Sequence[Submission | Mapping[str, Any]], *, idempotency_key: str | None = None
 ) -> Call[BatchBody]:
-    """Submit up to 100 tasks at once, each by its whole documented body; each is accepted or refused by itself."""
-    return Call(method="POST", path="/api/v1/tasks/batch", json={"tasks": list(tasks)}, headers=_once(idempotency_key))
+    """Submit up to 100 tasks at once, each by its whole documented body; each is accepted or refused by itself.
+
+    Parts that a limit refuses are waited for, as one task is: under its idempotency key the whole is sent again, and
+    what was accepted before is answered as it was.
+    """
+    return Call(
+        method="POST",
+        path="/api/v1/tasks/batch",
+        json={"tasks": list(tasks)},
+        headers=_once(idempotency_key),
+        in_parts=True,
+    )
 
 
 def status(task_id: str) -> Call[StatusBody]:
@@ -227,11 +239,11 @@ def revoke_key(key_id: str) -> Call[RevokedKey]:
     return Call(method="DELETE", path=f"/api/v1/keys/{quote(key_id, safe='')}", repeatable=False)
 
 
-def events(task_id: str, last_event_id: str | None = None) -> Call[None]:
+def events(task_id: str, last_event_id: str | int | None = None) -> Call[None]:
     """The stream of a task's events, from the beginning, or after the one with this id."""
     headers = {"Accept": "text/event-stream"}
     if last_event_id is not None:
-        headers["Last-Event-ID"] = last_event_id
+        headers["Last-Event-ID"] = str(last_event_id)
     return Call(method="GET", path=f"{_task(task_id)}/events", headers=headers)
 
 

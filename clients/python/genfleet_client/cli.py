@@ -1,7 +1,8 @@
 """`genfleet`: the command line.
 
 Exit status, for scripts: 0 done · 1 the task failed · 2 the request was wrong · 3 the task was cancelled ·
-4 the service cannot be reached or is unavailable · 5 the key was refused · 6 there is no such task · 7 it took too long.
+4 the service cannot be reached or is unavailable · 5 the key was refused · 6 there is no such task · 7 it took too long ·
+8 over a limit, also after waiting for it.
 1, 3 and 7 come from waiting for a task; an interrupt (ctrl-C) is 130, as in a shell.
 """
 
@@ -22,6 +23,7 @@ from rich.live import Live
 
 from genfleet_client import bodies, key_commands, show
 from genfleet_client.api import Client
+from genfleet_client.connection import is_told
 from genfleet_client.errors import ApiError
 from genfleet_client.retries import Retries
 from genfleet_client.watch import watch
@@ -29,15 +31,16 @@ from genfleet_client.watch import watch
 app = typer.Typer(
     name="genfleet",
     help="Submit generation work, follow it, and watch the fleet that runs it.",
-    epilog="Exit status: 0 done, 2 wrong request, 4 service unavailable, 5 key refused, 6 no such task; "
+    epilog="Exit status: 0 done, 2 wrong request, 4 service unavailable, 5 key refused, 6 no such task, 8 over a limit; "
     "after --wait also 1 the task failed, 3 it was cancelled, 7 it took too long.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
 )
 
-TASK_FAILED, WRONG, TASK_CANCELLED, UNAVAILABLE, REFUSED, NOT_FOUND, TOO_LONG, INTERRUPTED = 1, 2, 3, 4, 5, 6, 7, 130
-_OF_STATUS = {401: REFUSED, 403: REFUSED, 404: NOT_FOUND}
+TASK_FAILED, WRONG, TASK_CANCELLED, UNAVAILABLE, REFUSED, NOT_FOUND, TOO_LONG, LIMITED = range(1, 9)
+INTERRUPTED = 130
+_OF_STATUS = {401: REFUSED, 403: REFUSED, 404: NOT_FOUND, 429: LIMITED}
 _OF_STATE = {"completed": 0, "failed": TASK_FAILED, "cancelled": TASK_CANCELLED}
 RETRIES = Retries(attempts=3, patience=2.0)
 """Somebody looks on: a service that is away is told soon. Limits are waited for all the same."""
@@ -67,9 +70,24 @@ def _client() -> Iterator[Client]:
             yield client
     except ApiError as error:
         show.error(console, error.message, error.details)
-        if error.status in (401, 403):
-            console.print("  set GENFLEET_API_KEY, or run where `genfleet up` keeps its .genfleet folder")
+        for remedy in _remedies(error):
+            console.print(f"  {remedy}", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(UNAVAILABLE if _may_pass(error) else _OF_STATUS.get(error.status, WRONG)) from None
+
+
+def _remedies(error: ApiError) -> Iterator[str]:
+    """What to do about it at a command line."""
+    if error.status in (0, 401) and not is_told():
+        yield (
+            "no `genfleet up` runs in this folder or above: go where it was started, "
+            "or set GENFLEET_URL and GENFLEET_API_KEY"
+        )
+    elif error.status == 401:
+        yield "set GENFLEET_API_KEY to a key of this service; where `genfleet up` was started it is not needed"
+    elif error.status == 403 and "scope" in error.message:
+        yield "use a key with that scope: GENFLEET_API_KEY; `genfleet keys create --scope` makes one"
+    elif error.status == 403:
+        yield "give a project that the key may use with --project, or use another key: GENFLEET_API_KEY"
 
 
 def _may_pass(error: ApiError) -> bool:
@@ -153,7 +171,7 @@ def _bodies(file: Path) -> dict[str, Any] | list[dict[str, Any]]:
 
 
 def _submit_all(bodies: list[dict[str, Any]], *, json_: bool) -> None:
-    """Submit many tasks, a batch after the other, and exit with 2 if any was refused."""
+    """Submit many tasks, a batch after the other. Exits with 8 if a limit refused some to the end, with 2 if any is wrong."""
     results: list[Any] = []
     with _client() as client:
         for first in range(0, len(bodies), BATCH):
@@ -172,7 +190,8 @@ def _submit_all(bodies: list[dict[str, Any]], *, json_: bool) -> None:
                 console, f"task {result['index']}: {result['error']['message']}", result["error"].get("details") or {}
             )
     if refused:
-        raise typer.Exit(WRONG)
+        are_limited = all("retry_after" in result["error"] for result in refused)
+        raise typer.Exit(LIMITED if are_limited else WRONG)
 
 
 def _document(text: str, option: str) -> Any:

@@ -36,6 +36,11 @@ class Connection:
         )
 
 
+def is_told() -> bool:
+    """Whether anything says where the service is: the environment, or a local installation that runs."""
+    return bool(_first(_URL_NAMES) or _local())
+
+
 def _first(names: tuple[str, ...]) -> str | None:
     return next((os.environ[name].strip() for name in names if os.environ.get(name, "").strip()), None)
 

@@ -12,15 +12,17 @@ class ApiError(Exception):
     """The service refused. Subclasses say in which way; catch this one for all of them."""
 
     def __init__(self, status: int, body: Mapping[str, Any], retry_after: float | None = None) -> None:
-        super().__init__(body.get("message") or body.get("detail") or f"HTTP {status}")
+        self.message = str(body.get("message") or body.get("detail") or f"HTTP {status}")
+        """What went wrong, in a sentence; the text of the exception has the details, too."""
+        self.details: dict[str, str] = body.get("details") or {}
+        """A sentence for each wrong field, under its dotted path."""
+        faults = "; ".join(f"{field}: {fault}" for field, fault in self.details.items())
+        super().__init__(f"{self.message}: {faults}" if faults else self.message)
         self.status = status
         """Of HTTP; 0 where nobody answered, or none of ours."""
         self.body = dict(body)
         self.error = str(body.get("error", ""))
         """The kind of error in one word, such as `validation_error`."""
-        self.message = str(self)
-        self.details: dict[str, str] = body.get("details") or {}
-        """A sentence for each wrong field, under its dotted path."""
         self.retry_after = retry_after
         """Seconds after which the same request may do better, where the service said so."""
 

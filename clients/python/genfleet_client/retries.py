@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+import orjson
 
 from genfleet_client.calls import Call
 
@@ -36,6 +37,15 @@ class Answer:
             return max(0.0, float(self.headers.get("retry-after", "")))
         except ValueError:
             return None
+
+    @property
+    def part_retry_after(self) -> float | None:
+        """Seconds after which the first of the parts that a limit refused may get through. None: there are none."""
+        try:
+            errors = [result["error"] or {} for result in orjson.loads(self.content)["results"]]
+        except (ValueError, KeyError, TypeError):  # not an answer of ours: whoever reads it says so
+            return None
+        return min((float(error["retry_after"]) for error in errors if "retry_after" in error), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,8 @@ class Retries:
         match reply:
             case Answer(status=429):  # refused before anything was done
                 pause, patience = (reply.retry_after or 0.0) + backoff, self.limit_patience
+            case Answer(status=200) if call.in_parts and (first := reply.part_retry_after) is not None:
+                pause, patience = first + backoff, self.limit_patience
             case Answer(status=503) if reply.retry_after is not None and call.repeatable:
                 pause, patience = reply.retry_after + backoff, self.patience
             case Answer(status=502 | 503 | 504) if call.repeatable:

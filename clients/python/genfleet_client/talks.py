@@ -120,9 +120,9 @@ class Talks:
                 return
             page += 1
 
-    def events(self, task_id: str, last_event_id: str | None = None) -> Talk[None]:
+    def events(self, task_id: str, last_event_id: str | int | None = None) -> Talk[None]:
         """Find each event of a task to its end, over as many connections as it takes. Raises ApiError."""
-        parser, attempt, waited = Parser(last_event_id), 1, 0.0
+        parser, attempt, waited = Parser(None if last_event_id is None else str(last_event_id)), 1, 0.0
         while True:
             before, call = parser.last_id, calls.events(task_id, parser.last_id)
             reply: Opened | Answer | Lost = yield Open(call)

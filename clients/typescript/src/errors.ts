@@ -26,6 +26,13 @@ export class ApiError extends Error {
     this.reason = body.message ?? ""
     this.details = body.details ?? {}
   }
+
+  /** With what the service said: `ApiError: Task submission failed: Bad Request (Invalid task data: priority: …)`. */
+  override toString(): string {
+    const faults = Object.entries(this.details).map(([field, fault]) => `${field}: ${fault}`)
+    const said = [this.reason, faults.join("; ")].filter(Boolean).join(": ")
+    return super.toString() + (said && ` (${said})`)
+  }
 }
 
 /** The task has ended without a result. The service has already done all its automatic attempts. */

@@ -17,9 +17,9 @@ const STREAMS = 5
 export async function* streamed(
   connection: Connection,
   call: Call,
-  lastEventId?: string,
+  lastEventId?: string | number,
 ): AsyncGenerator<TaskEvent, void> {
-  const parser = new Parser(lastEventId)
+  const parser = new Parser(lastEventId?.toString())
   let tries: Tries = { repeatable: true, attempt: 1, waited: 0 }
   for (;;) {
     const before = parser.lastId

@@ -1,6 +1,6 @@
 /** Requests and their answers: the key, timeouts, and sending again. */
 
-import type { ErrorBody } from "./bodies.js"
+import type { BatchBody, ErrorBody } from "./bodies.js"
 import { ApiError } from "./errors.js"
 import { pause, type Outcome, type Retries, type Tries } from "./retries.js"
 
@@ -31,6 +31,23 @@ export interface Call {
 export async function ask<T>(connection: Connection, call: Call): Promise<T> {
   const response = await answered(connection, call, () => AbortSignal.timeout(connection.timeout))
   return (await response.json()) as T
+}
+
+/**
+ * The body of an answer in parts. While a limit refuses some of them, the whole is sent again under its idempotency key,
+ * and what was accepted before is answered as it was. Throws ApiError.
+ */
+export async function askForParts(connection: Connection, call: Call): Promise<BatchBody> {
+  for (let attempt = 1, waited = 0; ; attempt += 1) {
+    const body = await ask<BatchBody>(connection, call)
+    const told = body.results.map(({ error }) => error?.retry_after).filter((seconds) => seconds !== undefined)
+    if (told.length === 0) return body
+    const limited = { status: 429, retryAfter: Math.min(...told) }
+    const wait = pause(connection.retries, { repeatable: true, attempt, waited }, limited)
+    if (wait === undefined) return body
+    await sleep(wait, call.signal)
+    waited += wait
+  }
 }
 
 /** An answer that is a success, over as many tries as it takes. Throws ApiError, or what `fetch` throws. */

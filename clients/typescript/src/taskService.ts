@@ -27,7 +27,7 @@ import type {
 } from "./bodies.js"
 import { follow, streamed } from "./follow.js"
 import { TaskCancelled, TaskFailed } from "./errors.js"
-import { ask, type Call, type Connection } from "./http.js"
+import { ask, askForParts, type Call, type Connection } from "./http.js"
 import { RETRIES, type Retries } from "./retries.js"
 import type { TaskEvent } from "./sse.js"
 
@@ -84,9 +84,10 @@ export class TaskService {
     return this.ask("Task submission failed", "POST", "/api/v1/tasks/submit", { body: task, ...once(options) })
   }
 
-  /** Submit up to 100 tasks at once; each is accepted or refused by itself. */
+  /** Submit up to 100 tasks at once; each is accepted or refused by itself. Those that a limit refuses are waited for. */
   submitBatch(tasks: TaskSubmission[], options: Once = {}): Promise<BatchBody> {
-    return this.ask("Batch submission failed", "POST", "/api/v1/tasks/batch", { body: { tasks }, ...once(options) })
+    const how = { body: { tasks }, ...once(options) }
+    return askForParts(this.connection, this.call("Batch submission failed", "POST", "/api/v1/tasks/batch", how))
   }
 
   /** State and progress of a task. */
@@ -125,7 +126,7 @@ export class TaskService {
   }
 
   /** What happens to a task, until it has ended. A connection that is cut is made again where it was. */
-  events(taskId: string, options: Stoppable & { lastEventId?: string } = {}): AsyncGenerator<TaskEvent, void> {
+  events(taskId: string, options: Stoppable & { lastEventId?: string | number } = {}): AsyncGenerator<TaskEvent, void> {
     const { lastEventId, signal } = options
     const call = this.call("Failed to get task events", "GET", `${task(taskId)}/events`, { signal })
     return streamed(this.connection, call, lastEventId)

@@ -85,6 +85,7 @@ test("refusals have the documented texts, and the service's own beside them", as
     assert.ok(error instanceof ApiError)
     assert.equal(error.message, "Task submission failed: Bad Request")
     assert.deepEqual([error.status, error.error], [400, "validation_error"])
+    assert.match(String(error), /^ApiError: .*: Bad Request \(Invalid task data: priority: Priority must be 1/)
     return error.details.priority === "Priority must be 1 (high), 2 (normal) or 3 (low)"
   })
   await assert.rejects(taskService.getTaskStatus("a/b?"), { message: "Failed to get task status: Not Found" })
@@ -102,6 +103,7 @@ test("events come once each, over a connection that is cut", async () => {
   assert.equal(events.at(-1).data.task.status, "completed")
   assert.equal(seen.filter((path) => path.endsWith("/events")).length, 3)
   assert.deepEqual(await Array.fromAsync(client.events(task.task_id, { lastEventId: events[1].id })), events.slice(2))
+  assert.deepEqual(await Array.fromAsync(client.events(task.task_id, { lastEventId: 1 })), events.slice(2))
   assert.deepEqual(await Array.fromAsync(client.events(task.task_id, { lastEventId: events.at(-1).id })), [])
 })
 
@@ -146,6 +148,23 @@ test("a limit is waited for, and told when it stays", async () => {
   assert.equal(seen.length, 2)
   const patience = { limitPatience: 500 }
   await assert.rejects(service(tricks("/queues", limit)[0], patience).queues(), { status: 429, retryAfter: 1 })
+})
+
+test("parts of a batch wait for a limit, and are told when it stays", async () => {
+  const refused = (index, retry_after) => ({ index, task: null, error: { status: 429, error: "rate_limit_exceeded", retry_after } })
+  const limited = (retry_after) => async (send, url, init) => {
+    const { tasks } = JSON.parse(init.body)
+    const response = await send(url, { ...init, body: JSON.stringify({ tasks: tasks.slice(0, 1) }) })
+    const body = await response.json()
+    return Response.json({ ...body, refused: 1, results: [...body.results, refused(1, retry_after)] })
+  }
+  const [through, seen] = tricks("/batch", limited(1))
+  const { results } = await service(through).submitBatch([video("ts-batch"), video("ts-batch")])
+  const made = results.map(({ task }) => task.task_id)
+  assert.deepEqual((await ids(taskService.allTasks("ts-batch"))).toSorted(), made.toSorted())
+  assert.equal(seen.length, 2)
+  const answer = await service(tricks("/batch", limited(300))[0]).submitBatch([video("ts-batch"), video("ts-batch")])
+  assert.deepEqual([answer.accepted, answer.refused], [1, 1])
 })
 
 test("a list is read page by page, with filters", async () => {
