@@ -23,6 +23,8 @@ class Handler(BaseHTTPRequestHandler):
             shown = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
         except ValueError:
             shown = repr(body)
+        for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+            print(f"{name}: {self.headers.get(name)}", flush=True)
         print(f"Received webhook: {shown}", flush=True)
         answer = b'{"received": true}'
         self.send_response(200)

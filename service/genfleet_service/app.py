@@ -12,7 +12,7 @@ from itertools import chain
 from pkgutil import iter_modules
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -22,7 +22,7 @@ from starlette.types import ASGIApp
 from genfleet.errors import ConfigurationError, StoreUnavailable
 from genfleet.store.client import AsyncStore
 from genfleet.store.upkeep import keep_up
-from genfleet_service import gates, openapi, replies, routes
+from genfleet_service import bodies, gates, openapi, replies, routes
 from genfleet_service.context import Service
 from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
@@ -31,6 +31,7 @@ from genfleet_service.media import Media
 from genfleet_service.routes import batches, bulk, events, fleet, health, projects, queues, tasks, usage, webhooks
 from genfleet_service.routes import keys as key_routes
 from genfleet_service.settings import ServiceSettings
+from genfleet_service.slips import refuse_misspelt_query
 from genfleet_service.watchman import watch
 from genfleet_service.webhooks.courier import Courier
 
@@ -70,6 +71,7 @@ def create_api(settings: ServiceSettings, keys: KeyRing, stopping: asyncio.Event
         title="genfleet",
         version=version("genfleet"),
         description="Runs generation work on a fleet that is exactly as large as the work needs.",
+        dependencies=[Depends(refuse_misspelt_query)],
         lifespan=_lifespan(settings, keys, stopping),
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
@@ -167,5 +169,5 @@ def _allowed(request: Request) -> list[str]:
 async def _bad_parameters(_request: Request, error: Exception) -> Response:
     """Query and path parameters that do not fit: 400 as documented, not the framework's 422 (TS-146)."""
     assert isinstance(error, RequestValidationError)
-    details = {str(fault["loc"][-1]): str(fault["msg"]).removeprefix("Value error, ") for fault in error.errors()}
+    details = {str(fault["loc"][-1]): bodies.sentence(fault) for fault in error.errors()}
     return replies.invalid(details, "Invalid query").reply()

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-from genfleet_service import replies
+from genfleet_service import replies, slips
+from genfleet_service.moments import NO_DAY, NO_TIME
 
 Model = TypeVar("Model", bound=BaseModel)
 
 MOST_EXPLAINED = 200
 """Wrong fields that one answer names: a body of some MiB may hold hundreds of thousands."""
+_AT_LEAST_ONE = {
+    "projects": "Name at least one project, or leave it out for all",
+    "scopes": "Name at least one scope, or leave it out for submit and read",
+    "tasks": "Give at least one task",
+}
+_MANY = {"tasks": "tasks in a batch"}
+_SUCH_AS = {"task_data": ', such as {"prompt": "a red fox"}', "metadata": ', such as {"user_id": "user123"}'}
+_NO_PRIORITY = ("greater_than_equal", "less_than_equal", "int_type")
 _LABELS = {"project_id": "Project ID", "callback_url": "Callback URL"}
 
 
@@ -38,29 +47,57 @@ def read(body: bytes, model: type[Model], *, if_none: str = "") -> Model:
     try:
         return model.model_validate(json_object(body or b"{}"))
     except ValidationError as error:
-        raise replies.invalid(explained(error), "Invalid request") from None
+        raise replies.invalid(explained(error, known=model.model_fields), "Invalid request") from None
 
 
-def explained(error: ValidationError, *above: str) -> dict[str, str]:
-    """A sentence for each wrong field, by its dotted path (TS-146); of very many, for the first of them."""
+def explained(error: ValidationError, *above: str, known: Collection[str] = ()) -> dict[str, str]:
+    """A sentence for each wrong field, by its dotted path (TS-146); of very many, for the first of them.
+
+    `known`: the fields that there are, where no others are allowed.
+    """
     faults = error.errors(include_url=False, include_input=False)[:MOST_EXPLAINED]
-    return {".".join((*above, *map(str, fault["loc"]))): _sentence(fault) for fault in faults}
+    return {
+        ".".join((*above, *map(str, fault["loc"]))): sentence(fault, known if index < slips.LOOKED_AT else ())
+        for index, fault in enumerate(faults)
+    }
 
 
-def _sentence(fault: ErrorDetails) -> str:
-    name = str(fault["loc"][-1]) if fault["loc"] else "value"
+def sentence(fault: Mapping[str, Any], known: Collection[str] = ()) -> str:
+    """What is wrong with a field or parameter, and the remedy. `fault` is pydantic's; `known` as in `explained`."""
+    name, kind = str(fault["loc"][-1]) if fault["loc"] else "value", str(fault["type"])
     label = _LABELS.get(name) or name.replace("_", " ").capitalize()
-    limits = fault.get("ctx", {})
-    match fault["type"]:
+    if kind == "extra_forbidden":
+        there = f": use {', '.join(known)}" if known else ""
+        return slips.question(name, known, slips.ALIKE_ALONE) or f"{label} is not known here{there}"
+    if name == "priority" and kind in _NO_PRIORITY:
+        return "Priority must be 1 (high), 2 (normal) or 3 (low)"
+    words = _of_size(kind, name, label, fault.get("ctx", {})) or _of_kind(kind, name)
+    return words or str(fault["msg"]).removeprefix("Value error, ")
+
+
+def _of_size(kind: str, name: str, label: str, limits: Mapping[str, Any]) -> str | None:
+    match kind:
         case "missing":
             return f"{label} is required"
         case "string_too_short" if limits["min_length"] == 1:
             return f"{label} is required"
         case "string_too_long":
             return f"{label} must have at most {limits['max_length']} characters"
-        case "greater_than_equal" | "less_than_equal" if name == "priority":
-            return "Priority must be 1 (high), 2 (normal) or 3 (low)"
-        case "extra_forbidden":
-            return f"{label} is not known here"
-        case _:
-            return fault["msg"].removeprefix("Value error, ")
+        case "too_short":
+            return _AT_LEAST_ONE.get(name)
+        case "too_long":
+            return f"At most {limits['max_length']} {_MANY.get(name, name)}; these are {limits['actual_length']}"
+    return None
+
+
+def _of_kind(kind: str, name: str) -> str | None:
+    match kind.partition("_"):
+        case "int", _, "parsing":
+            return "Must be a whole number"
+        case (("dict" | "model"), _, _):
+            return "Must be a JSON object" + _SUCH_AS.get(name, "")
+        case "datetime", _, _:
+            return NO_TIME
+        case "date", _, _:
+            return NO_DAY
+    return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from typing import Annotated, Any
 
 import orjson
@@ -14,13 +13,11 @@ from genfleet.contract.limits import Reason, Refused
 from genfleet.contract.task_types import DEFAULT_PRIORITY, TASK_TYPES
 from genfleet.store.records import Moment, NewTask, TaskRecord
 from genfleet.store.scripts import AHEAD_MOST
-from genfleet_service import replies
+from genfleet_service import replies, slips
 from genfleet_service.bodies import explained, json_object
 from genfleet_service.moments import BodyTime
 from genfleet_service.webhooks.rules import LONGEST, CallbackRules
 
-_UNKNOWN_LOOKED_AT, _NAME_LOOKED_AT = 10, 40
-"""Unknown keys, and characters of one, that are compared with the known ones: nobody is to buy our time with keys."""
 _AHEAD_MOST_S = round(AHEAD_MOST.total_seconds())
 
 
@@ -95,12 +92,8 @@ def _misspelt(sent: dict[str, Any], model: type[BaseModel], above: str = "") -> 
     if not unknown:
         return []
     missing = known - sent.keys()
-    found = []
-    for name in sorted(unknown)[:_UNKNOWN_LOOKED_AT]:
-        close = get_close_matches(name[:_NAME_LOOKED_AT], missing, 1, 0.8)
-        if close:
-            found.append(f"{above}{name[:_NAME_LOOKED_AT]} is not known; did you mean '{close[0]}'?")
-    return found
+    questions = (slips.question(name, missing) for name in sorted(unknown)[: slips.LOOKED_AT])
+    return [f"{above}{question}" for question in questions if question]
 
 
 def _encoded(field: str, value: dict[str, Any]) -> bytes:

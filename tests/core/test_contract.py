@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from genfleet.contract.task_types import QUEUES, TASK_TYPES, broker_queues
 from genfleet.store import steps
 from genfleet.store.client import SyncStore
 from genfleet.store.scripts import LUA
-from tests.support.servers import Redis
+from tests.support.servers import ROOT, Redis
 from tests.support.tasks import new_task, submitted
 
 
@@ -44,6 +45,20 @@ def test_retries_follow_the_documented_schedule(name: str) -> None:
     """TS-110, PI-002: one first run and three retries after 60, 120 and 240 seconds."""
     assert TASK_TYPES[name].retry_delays == (60, 120, 240)
     assert TASK_TYPES[name].max_attempts == 4
+
+
+def test_the_page_of_task_types_has_their_limits() -> None:
+    """TS-106, TS-110, TS-173: the one table for people says what the code says, of every type."""
+    numbers = " ".join([r"\| (\d+)"] * 4)
+    page = (ROOT / "docs" / "task-types.md").read_text()
+    told = {
+        name: (queue, *map(int, limits))
+        for name, queue, *limits in re.findall(rf"^\| `(\w+)` \| `(\w+)` {numbers} \|$", page, re.MULTILINE)
+    }
+    assert told == {
+        row.name: (row.queue, row.estimate.seconds, row.soft_limit.seconds, row.hard_limit.seconds, row.max_attempts)
+        for row in TASK_TYPES.values()
+    }
 
 
 def test_the_light_queue_is_celery_in_redis() -> None:

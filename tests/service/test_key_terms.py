@@ -169,8 +169,9 @@ def test_uses_are_written_down_together(api: httpx.Client, redis_server: Redis) 
     [
         pytest.param({"name": ""}, "name", "Name is required", id="no name"),
         pytest.param({"scopes": ["everything"]}, "scopes.0", "'submit', 'read' or 'admin'", id="unknown scope"),
-        pytest.param({"scopes": []}, "scopes", "at least 1 item", id="no scope"),
-        pytest.param({"scope": ["read"]}, "scope", "not known here", id="misspelt"),
+        pytest.param({"scopes": []}, "scopes", "Name at least one scope", id="no scope"),
+        pytest.param({"scope": ["read"]}, "scope", "did you mean 'scopes'?", id="misspelt"),
+        pytest.param({"projects": []}, "projects", "or leave it out for all", id="no project"),
         pytest.param({"projects": [""]}, "projects.0", "is required", id="a project without a name"),
         pytest.param({"project_tasks": -1}, "project_tasks", "greater than or equal to 0", id="negative limit"),
         pytest.param({"scopes": ["admin"], "projects": ["a"]}, "projects", "every project", id="admin of one project"),

@@ -127,7 +127,7 @@ def test_an_unknown_queue_is_told_the_known_ones(api: httpx.Client, action: str)
     ("body", "details"),
     [
         pytest.param('{"reason": 5}', {"reason": "Input should be a valid string"}, id="a number"),
-        pytest.param('{"why": "x"}', {"why": "Why is not known here"}, id="another name"),
+        pytest.param('{"why": "x"}', {"why": "Why is not known here: use reason"}, id="another name"),
         pytest.param("[]", {"body": "Must be a JSON object"}, id="a list"),
         pytest.param(
             f'{{"reason": "{"x" * 501}"}}', {"reason": "Reason must have at most 500 characters"}, id="too long"

@@ -10,7 +10,9 @@ from genfleet_service.replies import json_reply
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 
-_NO_BATCH = replies.invalid({"tasks": f"List should have at most {batches.MOST} items"}, "Invalid request")
+_NO_BATCH = replies.invalid(
+    {"tasks": f"At most {batches.MOST} tasks in a batch; these are {batches.MOST + 1}"}, "Invalid request"
+)
 
 
 @router.post(

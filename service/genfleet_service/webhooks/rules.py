@@ -34,7 +34,7 @@ def _fault(rules: CallbackRules, url: str) -> str | None:
     except ValueError:
         return "is not a URL"
     if parts.scheme not in (("https", "http") if rules.allow_http else ("https",)) or not host:
-        return "must begin with https:// and name a host"
+        return f"must begin with {'http:// or https://' if rules.allow_http else 'https://'} and name a host"
     if not url.isprintable() or " " in url:
         return "must not contain spaces or control characters"
     if "@" in parts.netloc:
