@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, NotRequired
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -102,6 +102,17 @@ def told(caller: Caller, found: list[Part], answers: list[Submitted | Refused]) 
     ]
     accepted = sum(result["task"] is not None for result in results)
     return {"accepted": accepted, "refused": len(results) - accepted, "results": results}
+
+
+def headers(caller: Caller, found: list[Part], answers: list[Submitted | Refused]) -> dict[str, str]:
+    """What is left after the last part, of the project only where there is but one; and whether all of it came before."""
+    one_project = len({part.task.project for part in found if isinstance(part, Ready)}) == 1
+    lefts = (answer.left if one_project else replace(answer.left, in_progress=None) for answer in reversed(answers))
+    left = next(filter(None, (admission.submission_headers(caller.limits, left) for left in lefts)), {})
+    replayed = len(answers) == len(found) and all(
+        isinstance(answer, Submitted) and answer.replayed for answer in answers
+    )
+    return left | (admission.REPLAYED if replayed else {})
 
 
 def _result(caller: Caller, index: int, part: Part, answer: Submitted | Refused | None) -> BatchResult:

@@ -38,7 +38,10 @@ class Counts(TypedDict):
 
 
 class Metrics(Counts):
-    """Counters since the store was made, and rates in percent (TS-063, TS-064)."""
+    """Counters since the store was made, and rates in percent (TS-063, TS-064).
+
+    `retried_tasks` counts automatic retries, each by itself; a retry that somebody asks for is a new task, in `total_tasks`.
+    """
 
     retried_tasks: int
     cancelled_tasks: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import httpx
@@ -71,6 +72,23 @@ def test_a_batch_that_is_sent_again_makes_no_task_twice(api: httpx.Client, redis
     assert ids(longer)[:2] == ids(first)
     other = batch(api, submission(task_data={"prompt": "c"}), **{"Idempotency-Key": "one"})
     assert other["results"][0]["error"]["error"] == "idempotency_key_reused"
+
+
+def test_a_batch_tells_what_is_left_and_whether_it_came_before(site: Site) -> None:
+    """TS-150, TS-152, NS-005: the headers of a submission: after all parts, of the project only where there is one."""
+    tasks = [submission(task_data={"prompt": text}) for text in "ab"]
+    with site.api(GENFLEET_PROJECT_TASKS="5") as api:
+        send = partial(api.post, "/api/v1/tasks/batch", headers={"Idempotency-Key": "one"})
+        first, again = (send(json={"tasks": tasks}).headers for _ in range(2))
+        more = send(json={"tasks": [*tasks, submission(project_id="another")]}).headers
+    assert [part.partition(";t=")[0] for part in first["ratelimit"].split(", ")] == [
+        '"submissions";r=98',
+        '"project";r=3',
+    ]
+    assert "idempotent-replayed" not in first
+    assert again["idempotent-replayed"] == "true"
+    assert '"project"' not in more["ratelimit"]
+    assert "idempotent-replayed" not in more
 
 
 def test_a_part_may_have_a_key_of_its_own(api: httpx.Client) -> None:

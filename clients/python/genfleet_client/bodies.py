@@ -387,7 +387,11 @@ class MadeKey(TypedDict):
 
 
 class Metrics(TypedDict):
-    """Counters since the store was made, and rates in percent."""
+    """Counters since the store was made, and rates in percent.
+
+    `retried_tasks` counts automatic retries, each by itself; a retry that somebody asks for is a new task, in
+    `total_tasks`.
+    """
 
     total_tasks: int
     completed_tasks: int

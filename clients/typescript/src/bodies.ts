@@ -331,7 +331,10 @@ export interface MadeKey {
   api_key: string
 }
 
-/** Counters since the store was made, and rates in percent. */
+/**
+ * Counters since the store was made, and rates in percent. `retried_tasks` counts automatic retries, each by itself; a
+ * retry that somebody asks for is a new task, in `total_tasks`.
+ */
 export interface Metrics {
   total_tasks: number
   completed_tasks: number
