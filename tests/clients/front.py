@@ -36,6 +36,11 @@ def loses_the_answer(handler: _Handler) -> None:
     handler.close_connection = True
 
 
+def passes_on(handler: _Handler) -> None:
+    """Does nothing else."""
+    handler.stream()
+
+
 def answers(status: int, body: str = "", **headers: str) -> Trick:
     """Answers by itself, before the API has seen anything."""
 

@@ -14,7 +14,7 @@ from genfleet.store import capacity, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import TaskRecord
 from tests.clients.command import COLUMNS, genfleet, started, terminal
-from tests.clients.front import Front, limits_batches_to
+from tests.clients.front import Front, answers, limits_batches_to, over_the_limit, passes_on
 from tests.support.servers import KEY, ROOT
 from tests.support.tasks import record, running, submitted
 from tests.support.waiting import wait_for
@@ -222,6 +222,16 @@ def test_status_is_the_documented_body(api: httpx.Client, store: SyncStore) -> N
     assert genfleet(api, "status", task_id, "--full", "--json").json == api.get(f"/api/v1/tasks/{task_id}").json()
 
 
+def test_status_of_a_task_that_does_not_wait(api: httpx.Client, store: SyncStore) -> None:
+    """TS-021: one at work and one that has ended have nothing to wait for, and are shown like any other."""
+    lease = running(store, kind="generate_video")
+    assert ["status", "processing"] in [
+        line.split() for line in genfleet(api, "status", lease.task_id).out.splitlines()
+    ]
+    store.run(steps.complete(lease.task_id, lease.token, b"{}"))
+    assert ["status", "completed"] in [line.split() for line in genfleet(api, "status", lease.task_id).out.splitlines()]
+
+
 def test_a_log_is_shown(api: httpx.Client, store: SyncStore) -> None:
     """What the engine said so far, a line each, with its time and level; for scripts the answer of the API."""
     lease = running(store, kind="generate_video")
@@ -325,6 +335,13 @@ def test_what_is_over_is_not_cancelled_and_what_is_cancelled_is_retried(api: htt
     assert (again.retry_of, again.state) == (task_id, State.QUEUED)
 
 
+def test_a_delayed_task_is_not_taken_for_a_retry(api: httpx.Client, store: SyncStore, tmp_path: Path) -> None:
+    """It has not been tried yet: when it gets in line is told."""
+    task_id = genfleet(api, "submit", "generate_video", "--delay", 600, "--json").json["task_id"]
+    with started(api, tmp_path, "status", task_id, "--wait") as waiting:
+        waiting.wait_for("scheduled: gets in line at 20")
+
+
 def test_a_queued_task_says_why_it_waits(api: httpx.Client, store: SyncStore) -> None:
     """TS-177: "stuck in queued" is answered where people look first."""
     done = genfleet(api, "status", submitted(store, kind="generate_video"))
@@ -332,8 +349,8 @@ def test_a_queued_task_says_why_it_waits(api: httpx.Client, store: SyncStore) ->
     assert "waits  No worker serves queue gpu_heavy, and no fleet controller reports." in done.out.splitlines()
 
 
-@pytest.mark.parametrize("written", ["{}\n{}\n", "[{}, {}]"])
-def test_a_file_may_hold_many_tasks(api: httpx.Client, tmp_path: Path, written: str) -> None:
+@pytest.mark.parametrize(("written", "place"), [("{}\n\n{}\n", "line 3"), ("[{}, {}]", "task 2")])
+def test_a_file_may_hold_many_tasks(api: httpx.Client, tmp_path: Path, written: str, place: str) -> None:
     """JSON lines or an array: the ids of those accepted, each refusal with its place and its fields, and exit status 2."""
     good = {"project_id": "p", "task_type": "generate_video", "task_data": {}}
     (tmp_path / "tasks").write_text(written.format(json.dumps(good), json.dumps(good | {"priority": 9})))
@@ -342,9 +359,49 @@ def test_a_file_may_hold_many_tasks(api: httpx.Client, tmp_path: Path, written: 
 
     assert done.status == 2
     assert len(done.out.splitlines()) == 1
-    assert "task 1: Invalid task data" in done.err
+    assert f"error: {place}: Invalid task data" in done.err
     assert "priority: Priority must be 1 (high), 2 (normal) or 3 (low)" in done.err
     assert genfleet(api, "status", done.out.strip(), "--json").json["project_id"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("written", "words", "said"),
+    [
+        ('{"task_type": "test_prompt"}\n\n{"task_type": \n', [], "--file: line 3: not valid JSON: Expecting value"),
+        ('{"task_type": "test_prompt"}\n3\n', [], "--file: line 2: must be a JSON object"),
+        ('[{"task_type": "test_prompt"}, 3]', [], "--file: task 2: must be a JSON object"),
+        ('{\n  "task_type": 3,\n}', [], "--file: not valid JSON: Expecting property name"),
+        (
+            '{"task_type": "test_prompt"}',
+            ["generate_image"],
+            "the file says test_prompt, the command generate_image: give one",
+        ),
+        (
+            '{"task_data": {}}\n{"task_type": "test_prompt"}',
+            ["generate_image"],
+            "the file says test_prompt, the command generate_image: give one",
+        ),
+    ],
+    ids=["half a line", "no object", "no object in an array", "one body", "another type", "another type in a line"],
+)
+def test_a_file_that_is_wrong_is_refused_with_the_place(
+    tmp_path: Path, written: str, words: list[str], said: str
+) -> None:
+    """Exit status 2, before anything is sent: there is no service here."""
+    (tmp_path / "tasks").write_text(written)
+
+    done = genfleet(None, "submit", *words, "--file", tmp_path / "tasks")
+
+    assert (done.status, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_a_wait_for_a_limit_is_told_and_can_be_given_up(front: Front, tmp_path: Path) -> None:
+    """TS-154: nobody looks at a command that says nothing for half a minute."""
+    front.tricks = [over_the_limit(30)]
+    with httpx.Client(base_url=front.url) as api, started(api, tmp_path, "queues") as waiting:
+        waiting.wait_for("a limit of this key or project is reached: waiting 30 s (ctrl-C gives up)")
+        assert waiting.interrupt().status == 130
 
 
 def test_what_a_limit_keeps_out_of_a_file_is_status_8(front: Front, tmp_path: Path) -> None:
@@ -357,6 +414,89 @@ def test_what_a_limit_keeps_out_of_a_file_is_status_8(front: Front, tmp_path: Pa
 
     assert (done.status, len(done.out.splitlines())) == (8, 1)
     assert "Too many" in done.err
+
+
+def test_all_of_a_project_is_cancelled_and_submitted_again(api: httpx.Client, store: SyncStore) -> None:
+    """TS-041, TS-052: counted first, then done; and a second time nothing is done twice."""
+    made = {submitted(store, name, kind="generate_video") for name in ("a", "b", "c")}
+
+    assert genfleet(api, "cancel-all", "p", "--dry-run").out == "3 would be cancelled: nothing was done\n"
+    assert genfleet(api, "cancel-all", "p", "--type", "generate_image").out == "0 cancelled\n"
+    assert genfleet(api, "cancel-all", "p", "--json").json["done"] == 3
+    assert {record(store, task_id).state for task_id in made} == {State.CANCELLED}
+    assert genfleet(api, "retry-all", "p", "--status", "cancelled").out == "3 submitted again\n"
+    assert genfleet(api, "retry-all", "p", "--status", "cancelled").out == "0 submitted again\n"
+    assert genfleet(api, "retry-all", "p", "--status", "queued").status == 2
+
+
+def test_what_stops_a_retry_of_all_is_told(api: httpx.Client, store: SyncStore) -> None:
+    """TS-154: how far it came, and the limit that it ran into, as exit status 8."""
+    for name in ("a", "b", "c"):
+        store.run(steps.cancel(submitted(store, name, kind="generate_video")))
+    key = genfleet(api, "keys", "create", "small", "--project-tasks", 2).out.strip()
+
+    done = genfleet(api, "retry-all", "p", "--status", "cancelled", GENFLEET_API_KEY=key)
+
+    assert (done.status, done.out) == (8, "2 submitted again, 1 left\n")
+    assert "Project 'p' may have 2 tasks queued or running" in done.err
+
+
+def test_what_a_project_used_is_shown(api: httpx.Client, store: SyncStore) -> None:
+    """A row for each type and the total, in 80 columns; for scripts the answer of the API."""
+    lease = running(store, kind="generate_video")
+    store.run(steps.complete(lease.task_id, lease.token, b"{}"))
+
+    done = genfleet(api, "usage", "p")
+
+    rows = [line.split()[:5] for line in done.out.splitlines()]
+    assert rows[1:3] == [["generate_video", "1", "0", "0", "1"], ["total", "1", "0", "0", "1"]]
+    assert max(map(len, done.out.splitlines())) <= COLUMNS
+    assert genfleet(api, "usage", "p", "--json").json == api.get("/api/v1/projects/p/usage").json()
+    assert genfleet(api, "usage", "p", "--from", "2026-01-02", "--to", "2026-01-01").status == 2
+
+
+def test_a_webhook_that_did_not_get_through_is_told(front: Front, store: SyncStore) -> None:
+    """TS-132: with the status, which is where people look, and attempt by attempt where they ask for it."""
+    task_id = submitted(store, kind="generate_video")
+    store.run(steps.cancel(task_id))
+    attempts = [
+        {"at": "2026-01-31T10:00:00+00:00", "status_code": 500, "error": None, "duration_ms": 3, "response": ""},
+        {
+            "at": "2026-01-31T10:01:00+00:00",
+            "status_code": None,
+            "error": "timeout",
+            "duration_ms": 9,
+            "response": None,
+        },
+    ]
+    lost = {
+        "task_id": task_id,
+        "status": "failed",
+        "callback_url": "https://example.com/done",
+        "next_attempt_at": None,
+        "attempts": attempts,
+    }
+    trick = answers(200, json.dumps({"deliveries": [lost]}))
+    api = httpx.Client(base_url=front.url)
+
+    front.tricks = [passes_on, trick]
+    told = genfleet(api, "status", task_id).out.splitlines()[-1]
+    assert told == f"webhook  failed 2 times: timeout; again: genfleet resend {task_id}"
+    front.tricks = [trick]
+    assert [line.split()[-1] for line in genfleet(api, "deliveries", task_id).out.splitlines()] == [
+        "https://example.com/done",
+        "500",
+        "timeout",
+    ]
+
+
+def test_a_task_without_a_webhook_says_so(api: httpx.Client, store: SyncStore) -> None:
+    """TS-132: rather than nothing; and there is none to send again."""
+    task_id = submitted(store, kind="generate_video")
+
+    assert genfleet(api, "deliveries", task_id).out.startswith("no webhook: ")
+    assert genfleet(api, "deliveries", task_id, "--json").json == {"deliveries": []}
+    assert genfleet(api, "resend", task_id).status in (2, 6)
 
 
 # -- queues --------------------------------------------------------------------------------------------------------------

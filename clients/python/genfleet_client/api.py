@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, ExitStack, suppress
 from functools import wraps
-from typing import Any, Generic, ParamSpec, Self, TypeVar, cast
+from typing import Any, Generic, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import httpx
 
@@ -27,6 +27,7 @@ from genfleet_client.retries import Answer, Lost, Retries
 from genfleet_client.sse import Event
 from genfleet_client.talks import (
     IDLE_S,
+    Because,
     Found,
     Line,
     Open,
@@ -42,6 +43,8 @@ from genfleet_client.talks import LONGEST_LOOK_S as POLL_S
 
 P = ParamSpec("P")
 T = TypeVar("T")
+OnWait: TypeAlias = Callable[[float, Because], None]
+"""Told before each wait of a request for a limit or an outage: for how many seconds, and which."""
 TIMEOUT_S = 60.0
 """For one request (TS-161)."""
 STREAM_TIMEOUT = httpx.Timeout(TIMEOUT_S, read=IDLE_S)
@@ -81,7 +84,7 @@ class Client:
     """A connection to the service. Use it as a context manager. Threads may share one.
 
     Without `url` and `api_key` both come from the environment (`GENFLEET_URL`, `GENFLEET_API_KEY`, and the documents'
-    names), else from a local installation. Raises ValueError for an address that cannot be one.
+    names), else from a local installation. `on_wait` is told of each wait for a limit or an outage. Raises ValueError for an address that cannot be one.
     """
 
     def __init__(
@@ -91,9 +94,10 @@ class Client:
         *,
         timeout: float = TIMEOUT_S,
         retries: Retries | None = None,
+        on_wait: OnWait | None = None,
     ) -> None:
         connection = Connection.find(url, api_key)
-        self._talks = Talks(connection.url, retries or Retries())
+        self._talks, self._on_wait = Talks(connection.url, retries or Retries()), on_wait
         self._http = httpx.Client(base_url=connection.url, headers=_headers(connection), timeout=timeout)
 
     submit = _Now(calls.submit)
@@ -109,6 +113,7 @@ class Client:
     project_tasks = _Now(calls.project_tasks)
     cancel_tasks = _Now(calls.cancel_tasks)
     retry_tasks = _Now(calls.retry_tasks)
+    usage = _Now(calls.usage)
     health = _Now(calls.health)
     metrics = _Now(calls.metrics)
     queue_health = _Now(calls.queue_health)
@@ -181,7 +186,9 @@ class Client:
                     return _answer(response)
                 case Line(stream):
                     return next(stream.lines, None)
-                case Pause(seconds):
+                case Pause(seconds, because):
+                    if because is not None and self._on_wait is not None:
+                        self._on_wait(seconds, because)
                     time.sleep(seconds)
         except httpx.TransportError as error:
             return Lost(error)
@@ -198,9 +205,10 @@ class AsyncClient:
         *,
         timeout: float = TIMEOUT_S,
         retries: Retries | None = None,
+        on_wait: OnWait | None = None,
     ) -> None:
         connection = Connection.find(url, api_key)
-        self._talks = Talks(connection.url, retries or Retries())
+        self._talks, self._on_wait = Talks(connection.url, retries or Retries()), on_wait
         self._http = httpx.AsyncClient(base_url=connection.url, headers=_headers(connection), timeout=timeout)
 
     submit = _Later(calls.submit)
@@ -216,6 +224,7 @@ class AsyncClient:
     project_tasks = _Later(calls.project_tasks)
     cancel_tasks = _Later(calls.cancel_tasks)
     retry_tasks = _Later(calls.retry_tasks)
+    usage = _Later(calls.usage)
     health = _Later(calls.health)
     metrics = _Later(calls.metrics)
     queue_health = _Later(calls.queue_health)
@@ -296,7 +305,9 @@ class AsyncClient:
                     return _answer(response)
                 case Line(stream):
                     return await anext(stream.lines, None)
-                case Pause(seconds):
+                case Pause(seconds, because):
+                    if because is not None and self._on_wait is not None:
+                        self._on_wait(seconds, because)
                     await asyncio.sleep(seconds)
         except httpx.TransportError as error:
             return Lost(error)

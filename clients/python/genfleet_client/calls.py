@@ -8,7 +8,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote
 
@@ -33,6 +33,7 @@ from genfleet_client.bodies import (
     Submission,
     SubmittedBody,
     TaskList,
+    UsageBody,
     Worker,
 )
 
@@ -181,6 +182,13 @@ def cancel_tasks(project_id: str, **filters: Any) -> Call[BulkBody]:
 def retry_tasks(project_id: str, **filters: Any) -> Call[BulkBody]:
     """Submit a project's failed or cancelled tasks again; call it with the answer's `cursor` while there is one."""
     return Call(method="POST", path=f"{_project(project_id)}/retry", json=filters)
+
+
+def usage(project_id: str, first_day: date | str | None = None, last_day: date | str | None = None) -> Call[UsageBody]:
+    """What a project used from one day (UTC) to another, in total, by type and by day; the last 30 days if none is given."""
+    days = {"from": first_day, "to": last_day}
+    given = {name: str(day) for name, day in days.items() if day is not None}
+    return Call(method="GET", path=f"{_project(project_id).removesuffix('/tasks')}/usage", params=given)
 
 
 def health() -> Call[HealthBody]:

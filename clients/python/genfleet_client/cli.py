@@ -8,24 +8,25 @@ Exit status, for scripts: 0 done · 1 the task failed · 2 the request was wrong
 
 from __future__ import annotations
 
-import json
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import entry_points, version
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
 from rich.live import Live
 
-from genfleet_client import bodies, key_commands, show
+from genfleet_client import bodies, given_json, key_commands, project_commands, show
 from genfleet_client.api import Client
 from genfleet_client.connection import is_told
 from genfleet_client.errors import ApiError
 from genfleet_client.retries import Retries
+from genfleet_client.sse import FINAL
+from genfleet_client.talks import Because
 from genfleet_client.watch import watch
 
 app = typer.Typer(
@@ -44,11 +45,14 @@ _OF_STATUS = {401: REFUSED, 403: REFUSED, 404: NOT_FOUND, 429: LIMITED}
 _OF_STATE = {"completed": 0, "failed": TASK_FAILED, "cancelled": TASK_CANCELLED}
 RETRIES = Retries(attempts=3, patience=2.0)
 """Somebody looks on: a service that is away is told soon. Limits are waited for all the same."""
+SHORTEST_TOLD_S = 1.0
+"""Waits that nobody wonders about are not told."""
 BATCH = 100
 """Tasks that go in one request."""
 REFRESH_S = 0.5
 """Between two pictures of a live view."""
 
+T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, for scripts.")]
 TaskId = Annotated[str, typer.Argument(help="Id of the task.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Follow the task until it has ended.")]
@@ -62,7 +66,7 @@ out = Console()
 def _client() -> Iterator[Client]:
     """A client; refusals become a message and an exit status."""
     try:
-        client = Client(retries=RETRIES)
+        client = Client(retries=RETRIES, on_wait=_tell_wait)
     except ValueError as error:
         raise _wrong(str(error)) from None
     try:
@@ -73,6 +77,12 @@ def _client() -> Iterator[Client]:
         for remedy in _remedies(error):
             console.print(f"  {remedy}", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(UNAVAILABLE if _may_pass(error) else _OF_STATUS.get(error.status, WRONG)) from None
+
+
+def _tell_wait(seconds: float, because: Because) -> None:
+    if seconds >= SHORTEST_TOLD_S:
+        why = {"limit": "a limit of this key or project is reached", "outage": "the service is away"}[because]
+        console.print(f"{why}: waiting {seconds:.0f} s (ctrl-C gives up)", highlight=False, markup=False)
 
 
 def _remedies(error: ApiError) -> Iterator[str]:
@@ -124,26 +134,29 @@ def submit(
     given = {
         "task_type": task_type,
         "project_id": project,
-        "task_data": _document(data, "--data") if data is not None else None,
+        "task_data": _read(lambda: given_json.document(data, "--data")) if data is not None else None,
         "priority": priority,
         "callback_url": callback_url,
-        "metadata": _document(metadata, "--metadata") if metadata is not None else None,
+        "metadata": _read(lambda: given_json.document(metadata, "--metadata")) if metadata is not None else None,
         "delay_seconds": delay,
         "deadline_seconds": deadline,
     }
     changes = {name: value for name, value in given.items() if value is not None}
-    bodies = _bodies(file) if file else {"project_id": "default", "task_data": {}}
-    if isinstance(bodies, list):
+    sent = _read(lambda: given_json.bodies(file)) if file else {"project_id": "default", "task_data": {}}
+    for body in sent.values() if isinstance(sent, given_json.Many) else [sent]:
+        if task_type is not None and body.get("task_type", task_type) != task_type:
+            raise _wrong(f"the file says {body['task_type']}, the command {task_type}: give one")
+    if isinstance(sent, given_json.Many):
         if wait or timeout is not None:
             raise _wrong(
                 "--wait is for one task, and the file has several: follow each with `genfleet status ID --wait`"
             )
-        _submit_all([body | changes for body in bodies], json_=json_)
+        _submit_all({place: body | changes for place, body in sent.items()}, json_=json_)
         return
-    body = bodies | changes
+    body = sent | changes
     with _client() as client:
         answer = client.submit_body(body)
-        for warning in answer.get("warnings", ()):
+        for warning in () if json_ else answer.pop("warnings", ()):  # once: not below the answer again
             console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
         if wait or timeout is not None:
             if not json_:
@@ -155,65 +168,36 @@ def submit(
         show.task(out, answer)
 
 
-def _bodies(file: Path) -> dict[str, Any] | list[dict[str, Any]]:
-    """One request body; or several, as a JSON array or one on each line."""
+def _read(read: Callable[[], T]) -> T:
+    """What was given as JSON; what is wrong with it becomes a message and an exit status."""
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text()
-    except OSError as error:
-        raise _wrong(f"--file: cannot read {file}: {error.strerror}") from None
-    lines = [line for line in text.splitlines() if line.strip()]
-    if text.lstrip().startswith("["):
-        with suppress(ValueError, RecursionError):  # whatever is wrong with it is said below
-            return [_object(json.dumps(item), "--file") for item in json.loads(text)]
-    elif len(lines) > 1 and all(line.startswith("{") and line.rstrip().endswith("}") for line in lines):
-        return [_object(line, "--file") for line in lines]
-    return _object(text, "--file")
+        return read()
+    except ValueError as error:
+        raise _wrong(str(error)) from None
 
 
-def _submit_all(bodies: list[dict[str, Any]], *, json_: bool) -> None:
+def _submit_all(sent: Mapping[str, dict[str, Any]], *, json_: bool) -> None:
     """Submit many tasks, a batch after the other. Exits with 8 if a limit refused some to the end, with 2 if any is wrong."""
-    results: list[Any] = []
+    bodies, results = list(sent.values()), list[Any]()
     with _client() as client:
         for first in range(0, len(bodies), BATCH):
-            results += client.submit_batch(bodies[first : first + BATCH])["results"]
+            part = client.submit_batch(bodies[first : first + BATCH])["results"]
+            if not json_:  # at once: what is accepted must be known, whatever becomes of the next part
+                for result in part:
+                    if result["task"]:
+                        out.print(result["task"]["task_id"], highlight=False, markup=False)
+            results += part
     for index, result in enumerate(results):
         result["index"] = index
-    refused = [result for result in results if result["error"]]
+    refused = [(place, result["error"]) for place, result in zip(sent, results, strict=True) if result["error"]]
     if json_:
         show.as_json({"accepted": len(results) - len(refused), "refused": len(refused), "results": results})
     else:
-        for result in results:
-            if result["task"]:
-                out.print(result["task"]["task_id"], highlight=False, markup=False)
-        for result in refused:
-            show.error(
-                console, f"task {result['index']}: {result['error']['message']}", result["error"].get("details") or {}
-            )
+        for place, error in refused:
+            show.error(console, f"{place}: {error['message']}", error.get("details") or {})
     if refused:
-        are_limited = all("retry_after" in result["error"] for result in refused)
+        are_limited = all("retry_after" in error for _place, error in refused)
         raise typer.Exit(LIMITED if are_limited else WRONG)
-
-
-def _document(text: str, option: str) -> Any:
-    """JSON from the command line, a file or stdin."""
-    try:
-        if text.startswith("@"):
-            text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text()
-    except OSError as error:
-        raise _wrong(f"{option}: cannot read {text[1:]}: {error.strerror}") from None
-    return _object(text, option)
-
-
-def _object(text: str, option: str) -> dict[str, Any]:
-    """A JSON object."""
-    try:
-        document = json.loads(text)
-        json.dumps(document, ensure_ascii=False, allow_nan=False).encode()  # Python reads more than JSON can say
-    except (ValueError, RecursionError) as error:
-        raise _wrong(f"{option}: not valid JSON: {error}") from None
-    if not isinstance(document, dict):
-        raise _wrong(f'{option}: must be a JSON object, such as \'{{"prompt": "a red fox"}}\'')
-    return document
 
 
 def _follow(client: Client, task_id: str, timeout: float | None, *, json_: bool, full: bool = False) -> None:
@@ -256,12 +240,17 @@ def status(
         if wait or timeout is not None:
             _follow(client, task_id, timeout, json_=json_, full=full)
         answer = client.task(task_id) if full else client.status(task_id)
-        waits = client.task(task_id) if answer["status"] == "queued" and not full else answer
+        waiting = client.task(task_id) if answer["status"] == "queued" and not json_ else None
+        webhooks = client.deliveries(task_id) if answer["status"] in FINAL and not json_ else []
     if json_:
         show.as_json(answer)
     else:
         show.task(out, answer)
-        show.wait(out, waits)
+        if waiting:
+            show.wait(out, waiting)
+        for webhook in webhooks:
+            if webhook["status"] == "failed":
+                show.lost_webhook(out, webhook)
 
 
 @app.command()
@@ -415,6 +404,7 @@ def _in_turn(client: Client, rows: list[bodies.Queue]) -> None:
         rows = client.queues()
 
 
+project_commands.add(app, _client, out)
 app.add_typer(key_commands.commands(_client, out), name="keys")
 
 

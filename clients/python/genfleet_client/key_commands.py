@@ -26,6 +26,8 @@ def commands(connect: Callable[[], AbstractContextManager[Client]], out: Console
             show.as_json(made)
         else:
             out.print(made["api_key"], highlight=False, markup=False, soft_wrap=True)
+            err = Console(stderr=True, highlight=False)
+            err.print(f"key {made['key_id']} ({made['name']}); it is not shown again", markup=False, soft_wrap=True)
 
     @app.command()
     def create(

@@ -142,20 +142,63 @@ def queues(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     return Group(table, "", notes) if notes.row_count else table
 
 
+def usage(body: Mapping[str, Any]) -> RenderableType:
+    """What a project used, by type and in total."""
+    table = Table("type", box=None, header_style="dim", pad_edge=False)
+    for name in ("completed", "failed", "cancelled", "attempts", "run s", "GPU s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, used in (*body["by_type"].items(), ("total", body["total"])):
+        counts = (str(used[count]) for count in ("completed", "failed", "cancelled", "attempts"))
+        table.add_row(Text(name), *counts, f"{used['run_seconds']:.0f}", f"{used['gpu_seconds']:.0f}")
+    return Group(table, Text(f"{body['first_day']} to {body['last_day']}", style="dim"))
+
+
+def delivery(console: Console, body: Mapping[str, Any]) -> None:
+    """The webhook of a task, a line for each attempt."""
+    console.print(Text(f"{body['status']}  {body['callback_url']}"), soft_wrap=True)
+    for attempt in body["attempts"]:
+        said = attempt["error"] or f"HTTP {attempt['status_code']}"
+        console.print(Text(f"  {_moment(attempt['at'])}  {said}"), soft_wrap=True)
+    if body["next_attempt_at"]:
+        console.print(Text(f"  {_moment(body['next_attempt_at'])}  next attempt", style="dim"), soft_wrap=True)
+
+
+def lost_webhook(console: Console, body: Mapping[str, Any]) -> None:
+    """That the webhook of a task did not get through, and what was the matter at last."""
+    last = body["attempts"][-1]
+    why = last["error"] or f"HTTP {last['status_code']}"
+    times = "once" if len(body["attempts"]) == 1 else f"{len(body['attempts'])} times"
+    words = f"failed {times}: {why}; again: genfleet resend {body['task_id']}"
+    console.print(Text("webhook  ", style="red") + Text(words, style="default"), soft_wrap=True)
+
+
 def keys(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     """Every API key, what it is good for, and when it was last used."""
-    table = Table("id", "name", "scopes", "projects", "last used", box=None, header_style="dim", pad_edge=False)
+    table = Table(
+        "id", "name", "scopes", "projects", "limits", "last used", box=None, header_style="dim", pad_edge=False
+    )
     table.columns[0].no_wrap = True
     for row in rows:
         projects = "all" if row["projects"] is None else ", ".join(row["projects"])
         used = _moment(row["last_used_at"]) if row["last_used_at"] else "never"
-        table.add_row(row["key_id"], Text(row["name"]), ", ".join(row["scopes"]), Text(projects), used)
+        table.add_row(row["key_id"], Text(row["name"]), ", ".join(row["scopes"]), Text(projects), _limits(row), used)
     return table
 
 
 def _lines(waiting: Mapping[str, int]) -> Text:
     """Each priority is a line of its own in Redis, where `llen` counts one of them."""
     return Text("waiting: " + ", ".join(f"{waiting[priority]} {word}" for priority, word in PRIORITIES.items()))
+
+
+def _limits(key: Mapping[str, Any]) -> str:
+    """Those that are its own."""
+    words = {
+        "submissions_per_minute": "submissions a minute",
+        "status_reads_per_minute": "looks a minute",
+        "project_tasks": "tasks of a project",
+    }
+    own = {name: key[name] for name in words if key[name] is not None}
+    return ", ".join(f"{limit or 'unlimited'} {words[name]}" for name, limit in own.items()) or "usual"
 
 
 def _paused(pause: Mapping[str, str]) -> Text:

@@ -12,7 +12,7 @@ import random
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 import httpx
 import orjson
@@ -33,6 +33,9 @@ FIRST_LOOK_S, LONGEST_LOOK_S = 0.25, 2.0
 LOOK_GROWTH = 1.3
 STREAMS = 5
 """Streams that end without a word, one after the other, before a task is followed by looking alone."""
+
+
+Because: TypeAlias = Literal["limit", "outage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class Pause:
     """Wait."""
 
     seconds: float
+    because: Because | None = None
+    """Why a request is to be sent again after it. None: it was answered; there is just nothing to ask for the moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ class Talks:
             pause = self.retries.pause(call, reply, attempt, waited, self.chance())
             if pause is None:
                 return call.read(self._body(call, reply))
-            yield Pause(pause)
+            yield Pause(pause, _because(reply))
             attempt, waited = attempt + 1, waited + pause
 
     def pages(self, project_id: str, **filters: Any) -> Talk[None]:
@@ -142,7 +147,7 @@ class Talks:
             if pause is None:
                 self._body(call, reply)
                 raise self._is_something_else(call, reply)
-            yield Pause(pause)
+            yield Pause(pause, _because(reply))
             attempt, waited = attempt + 1, waited + pause
 
     def follow(self, task_id: str, timeout: float | None, longest_look: float = LONGEST_LOOK_S) -> Talk[None]:
@@ -220,6 +225,11 @@ class Talks:
             "is GENFLEET_URL the address of the API?"
         )
         return Unreachable(0, {"error": "not_genfleet", "message": message})
+
+
+def _because(reply: Answer | Lost | Opened) -> Because:
+    is_limit = isinstance(reply, Answer) and (reply.is_success or reply.status == 429)  # a success: of a part of it
+    return "limit" if is_limit else "outage"
 
 
 def _object(content: bytes) -> dict[str, Any] | None:

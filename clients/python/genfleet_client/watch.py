@@ -42,6 +42,8 @@ def _with_lines(client: Client, task_id: str, timeout: float | None, console: Co
 
 def describe(status: StatusBody) -> str:
     """What a task is doing, in a few words."""
+    if status["status"] == "queued" and status["next_attempt_at"] and status["attempt"] == 1:
+        return f"scheduled: gets in line at {status['next_attempt_at']}"
     if status["status"] == "queued" and status["next_attempt_at"]:
         return f"attempt {status['attempt']} of {status['max_attempts']} at {status['next_attempt_at']}"
     if status["status"] in FINAL or not status["current_step"]:

@@ -5,6 +5,7 @@ export type { TaskEvent } from "./sse.js"
 export {
   TaskService,
   taskService,
+  type BulkFilters,
   type Once,
   type Stoppable,
   type TaskFilters,

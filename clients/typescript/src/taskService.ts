@@ -2,6 +2,7 @@
 
 import type {
   BatchBody,
+  BulkBody,
   CancelledBody,
   DeliveryBody,
   FullTask,
@@ -22,6 +23,7 @@ import type {
   SubmittedBody,
   TaskDeliveries,
   TaskList,
+  UsageBody,
   Worker,
   WorkersBody,
 } from "./bodies.js"
@@ -63,6 +65,15 @@ export interface TaskFilters {
   since?: string
   until?: string
   limit?: number
+}
+
+/** Which of a project's tasks something is to be done to: those that fit all of it. */
+export interface BulkFilters {
+  status?: State
+  task_type?: string
+  since?: string
+  until?: string
+  dry_run?: boolean
 }
 
 /** A connection to the service. */
@@ -166,7 +177,7 @@ export class TaskService {
 
   /** One page of a project's tasks, newest first. */
   listTasks(projectId: string, filters: TaskFilters & { page?: number } = {}, options: Stoppable = {}): Promise<TaskList> {
-    const path = `/api/v1/projects/${encodeURIComponent(projectId)}/tasks`
+    const path = `${project(projectId)}/tasks`
     return this.ask("Failed to list tasks", "GET", path, { query: { ...filters }, ...options })
   }
 
@@ -181,6 +192,21 @@ export class TaskService {
       }
       if (page >= pagination.total_pages) return
     }
+  }
+
+  /** Cancel all of a project's tasks that fit, up to 5,000 at once; `dry_run` only counts them. */
+  cancelTasks(projectId: string, filters: BulkFilters = {}, options: Stoppable = {}): Promise<BulkBody> {
+    return this.ask("Cancellation of tasks failed", "POST", `${project(projectId)}/tasks/cancel`, { body: filters, ...options })
+  }
+
+  /** Submit all of a project's failed or cancelled tasks that fit again; call it with the answer's `cursor` while there is one. */
+  retryTasks(projectId: string, filters: BulkFilters & { cursor?: string } = {}, options: Stoppable = {}): Promise<BulkBody> {
+    return this.ask("Retry of tasks failed", "POST", `${project(projectId)}/tasks/retry`, { body: filters, ...options })
+  }
+
+  /** What a project used from one day (UTC, such as 2026-01-31) to another; the last 30 days if none is given. */
+  usage(projectId: string, days: { from?: string; to?: string } = {}, options: Stoppable = {}): Promise<UsageBody> {
+    return this.ask("Failed to get usage", "GET", `${project(projectId)}/usage`, { query: { ...days }, ...options })
   }
 
   /** The service, Redis, the workers and the load of their machines. */
@@ -234,6 +260,10 @@ function once({ idempotencyKey, signal }: Once): Partial<Call> {
 
 function task(taskId: string): string {
   return `/api/v1/tasks/${encodeURIComponent(taskId)}`
+}
+
+function project(projectId: string): string {
+  return `/api/v1/projects/${encodeURIComponent(projectId)}`
 }
 
 declare const process: { env: { NEXT_PUBLIC_TASK_SERVICE_URL?: string; CELERY_TASK_API_KEY?: string } }

@@ -177,6 +177,14 @@ test("a list is read page by page, with filters", async () => {
   assert.deepEqual(page.pagination, { page: 3, limit: 2, total: 5, total_pages: 3 })
 })
 
+test("all of a project is cancelled, submitted again and counted", async () => {
+  for (let index = 0; index < 2; index += 1) await taskService.submitTask(video("ts-all"))
+  assert.equal((await taskService.cancelTasks("ts-all", { dry_run: true })).matched, 2)
+  assert.equal((await taskService.cancelTasks("ts-all", { status: "queued" })).done, 2)
+  assert.equal((await taskService.retryTasks("ts-all", { status: "cancelled" })).done, 2)
+  assert.equal((await taskService.usage("ts-all")).total.cancelled, 2)
+})
+
 test("whoever waits can stop, and the task goes on", async () => {
   const task = await taskService.submitTask(video())
   const stop = AbortSignal.timeout(300)
