@@ -117,6 +117,20 @@ def test_what_cannot_be_asked_is_refused_with_the_remedy(words: list[str], said:
     assert said in done.err
 
 
+@pytest.mark.parametrize(
+    "options", [[], ["--timeout", 0], ["--timeout", 0, "--json"]], ids=["shown", "waits", "scripts"]
+)
+def test_a_warning_is_told_once(api: httpx.Client, options: list[object]) -> None:
+    """TS-011: a key that looks misspelt is no error, and is said beside the answer; for scripts it is in the answer."""
+    words = ("submit", "generate_video", "--data", '{"duratoin": 3}')
+
+    done = genfleet(api, *words, *options)
+
+    assert (done.out + done.err).count("duratoin") == 1
+    assert done.err.startswith("warning: ")
+    assert "duratoin" in str(genfleet(api, *words, "--json").json["warnings"])
+
+
 def test_a_refused_request_names_each_field(api: httpx.Client) -> None:
     """TS-146: exit status 2, and every field that is to blame on a line of its own, under its dotted path."""
     options = ("--priority", 9, "--data", '{"duration": 99}', "--callback-url", "ftp://example.com")
@@ -497,6 +511,21 @@ def test_a_task_without_a_webhook_says_so(api: httpx.Client, store: SyncStore) -
     assert genfleet(api, "deliveries", task_id).out.startswith("no webhook: ")
     assert genfleet(api, "deliveries", task_id, "--json").json == {"deliveries": []}
     assert genfleet(api, "resend", task_id).status in (2, 6)
+
+
+def test_what_was_accepted_is_told_though_the_rest_is_not_answered(front: Front, tmp_path: Path) -> None:
+    """Nobody has to guess which of many tasks were made before the service went away."""
+    good = json.dumps({"project_id": "p", "task_type": "generate_video", "task_data": {}})
+    (tmp_path / "tasks").write_text(f"{good}\n" * 101)
+    front.tricks = [
+        limits_batches_to(1, retry_after=300),
+        answers(500, '{"error": "internal_error", "message": "Something broke"}'),
+    ]
+
+    done = genfleet(httpx.Client(base_url=front.url), "submit", "--file", tmp_path / "tasks")
+
+    assert (done.status, len(done.out.split())) == (4, 1)
+    assert "Something broke" in done.err
 
 
 # -- queues --------------------------------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ def test_the_life_of_a_key(api: httpx.Client) -> None:
 
     told = genfleet(api, "keys", "create", "other")
     assert (len(told.out.splitlines()), "(other); it is not shown again" in told.err) == (1, True)
-    listed = genfleet(api, "keys", "list", COLUMNS="200")
-    assert "3 tasks of a project" in listed.out
+    listed = genfleet(api, "keys", "list")
+    assert "project 3" in listed.out
     assert [word in listed.out for word in (key_id, "board", first, first.rpartition("_")[2])] == [
         True,
         True,

@@ -270,6 +270,16 @@ def test_parts_of_a_batch_wait_for_a_limit(client: Client, front: Front, store: 
     assert len(front.requests) == 2
 
 
+def test_parts_that_were_accepted_are_told_whatever_comes_after(client: Client, front: Front, store: SyncStore) -> None:
+    """TS-147: the service goes away while the others wait for a limit."""
+    parts = [{"project_id": "p", "task_type": "generate_video", "task_data": {}}] * 2
+    front.tricks = [limits_batches_to(1, retry_after=1), answers(500, '{"error": "internal_error"}')]
+
+    answer = client.submit_batch(parts)
+
+    assert [result["task"] and result["task"]["task_id"] for result in answer["results"]] == [*task_ids(store), None]
+
+
 def test_parts_that_a_limit_keeps_out_are_told(front: Front, store: SyncStore) -> None:
     """TS-154: after its patience the client gives what the service said, with what was accepted."""
     parts = [{"project_id": "p", "task_type": "generate_video", "task_data": {}}] * 2

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import entry_points, version
 from pathlib import Path
@@ -156,9 +156,10 @@ def submit(
     body = sent | changes
     with _client() as client:
         answer = client.submit_body(body)
-        for warning in () if json_ else answer.pop("warnings", ()):  # once: not below the answer again
+        is_waiting = wait or timeout is not None
+        for warning in answer.pop("warnings", ()) if is_waiting or not json_ else ():  # else they are in the answer
             console.print(f"warning: {warning}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-        if wait or timeout is not None:
+        if is_waiting:
             if not json_:
                 console.print(f"task {answer['task_id']}", highlight=False)
             _follow(client, answer["task_id"], timeout, json_=json_)
@@ -178,26 +179,35 @@ def _read(read: Callable[[], T]) -> T:
 
 def _submit_all(sent: Mapping[str, dict[str, Any]], *, json_: bool) -> None:
     """Submit many tasks, a batch after the other. Exits with 8 if a limit refused some to the end, with 2 if any is wrong."""
-    bodies, results = list(sent.values()), list[Any]()
+    parts, results = list(sent.values()), list[Any]()
     with _client() as client:
-        for first in range(0, len(bodies), BATCH):
-            part = client.submit_batch(bodies[first : first + BATCH])["results"]
-            if not json_:  # at once: what is accepted must be known, whatever becomes of the next part
-                for result in part:
-                    if result["task"]:
-                        out.print(result["task"]["task_id"], highlight=False, markup=False)
-            results += part
+        try:
+            for first in range(0, len(parts), BATCH):
+                results += client.submit_batch(parts[first : first + BATCH])["results"]
+        except ApiError:
+            _tell_parts(sent, results, json_=json_)  # what was accepted must be known, whatever became of the rest
+            raise
+    refused = _tell_parts(sent, results, json_=json_)
+    if refused:
+        are_limited = all("retry_after" in error for error in refused)
+        raise typer.Exit(LIMITED if are_limited else WRONG)
+
+
+def _tell_parts(sent: Iterable[str], results: list[Any], *, json_: bool) -> list[bodies.BatchError]:
+    """Show what came of many tasks, as far as they were sent; the errors of those refused."""
     for index, result in enumerate(results):
         result["index"] = index
-    refused = [(place, result["error"]) for place, result in zip(sent, results, strict=True) if result["error"]]
+    told = list(zip(sent, results, strict=False))
+    refused = {place: result["error"] for place, result in told if result["error"]}
     if json_:
         show.as_json({"accepted": len(results) - len(refused), "refused": len(refused), "results": results})
-    else:
-        for place, error in refused:
-            show.error(console, f"{place}: {error['message']}", error.get("details") or {})
-    if refused:
-        are_limited = all("retry_after" in error for _place, error in refused)
-        raise typer.Exit(LIMITED if are_limited else WRONG)
+        return list(refused.values())
+    for _place, result in told:
+        if result["task"]:
+            out.print(result["task"]["task_id"], highlight=False, markup=False)
+    for place, error in refused.items():
+        show.error(console, f"{place}: {error['message']}", error.get("details") or {})
+    return list(refused.values())
 
 
 def _follow(client: Client, task_id: str, timeout: float | None, *, json_: bool, full: bool = False) -> None:

@@ -191,14 +191,14 @@ def _lines(waiting: Mapping[str, int]) -> Text:
 
 
 def _limits(key: Mapping[str, Any]) -> str:
-    """Those that are its own."""
+    """Those that are its own, a line each: submissions and looks a minute, tasks in progress of a project."""
     words = {
-        "submissions_per_minute": "submissions a minute",
-        "status_reads_per_minute": "looks a minute",
-        "project_tasks": "tasks of a project",
+        "submissions_per_minute": "submit {}/min",
+        "status_reads_per_minute": "look {}/min",
+        "project_tasks": "project {}",
     }
     own = {name: key[name] for name in words if key[name] is not None}
-    return ", ".join(f"{limit or 'unlimited'} {words[name]}" for name, limit in own.items()) or "usual"
+    return "\n".join(words[name].format(limit or "∞") for name, limit in own.items()) or "usual"
 
 
 def _paused(pause: Mapping[str, str]) -> Text:

@@ -103,11 +103,14 @@ class Talks:
     def ask(self, call: Call[T]) -> Talk[T]:
         """Send a request until it is answered, or patience ends. Raises ApiError."""
         attempt, waited = 1, 0.0
+        partly: Answer | None = None
         while True:
             reply: Answer | Lost = yield Send(call)
             pause = self.retries.pause(call, reply, attempt, waited, self.chance())
-            if pause is None:
-                return call.read(self._body(call, reply))
+            done = reply if isinstance(reply, Answer) and reply.is_success else None
+            if pause is None:  # which parts were accepted is worth more than why no more could be
+                return call.read(self._body(call, done or partly or reply))
+            partly = done or partly
             yield Pause(pause, _because(reply))
             attempt, waited = attempt + 1, waited + pause
 

@@ -38,8 +38,15 @@ export async function ask<T>(connection: Connection, call: Call): Promise<T> {
  * and what was accepted before is answered as it was. Throws ApiError.
  */
 export async function askForParts(connection: Connection, call: Call): Promise<BatchBody> {
+  let body: BatchBody | undefined
   for (let attempt = 1, waited = 0; ; attempt += 1) {
-    const body = await ask<BatchBody>(connection, call)
+    try {
+      body = await ask<BatchBody>(connection, call)
+    } catch (error) {
+      // Which parts were accepted is worth more than why no more could be.
+      if (!body || call.signal?.aborted) throw error
+      return body
+    }
     const told = body.results.map(({ error }) => error?.retry_after).filter((seconds) => seconds !== undefined)
     if (told.length === 0) return body
     const limited = { status: 429, retryAfter: Math.min(...told) }

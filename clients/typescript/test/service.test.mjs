@@ -163,8 +163,10 @@ test("parts of a batch wait for a limit, and are told when it stays", async () =
   const made = results.map(({ task }) => task.task_id)
   assert.deepEqual((await ids(taskService.allTasks("ts-batch"))).toSorted(), made.toSorted())
   assert.equal(seen.length, 2)
-  const answer = await service(tricks("/batch", limited(300))[0]).submitBatch([video("ts-batch"), video("ts-batch")])
-  assert.deepEqual([answer.accepted, answer.refused], [1, 1])
+  for (const todo of [[limited(300)], [limited(1), answers(500, '{"error": "internal_error"}')]]) {
+    const answer = await service(tricks("/batch", ...todo)[0]).submitBatch([video("ts-batch"), video("ts-batch")])
+    assert.deepEqual([answer.accepted, answer.refused], [1, 1])
+  }
 })
 
 test("a list is read page by page, with filters", async () => {
