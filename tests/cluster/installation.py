@@ -47,13 +47,20 @@ def images() -> tuple[Document, Document]:
     return api, worker
 
 
+UNLIMITED = [
+    {"name": f"GENFLEET_{limit}", "value": "0"}
+    for limit in ("SUBMISSIONS_PER_MINUTE", "STATUS_READS_PER_MINUTE", "PROJECT_TASKS")
+]
+"""Tests submit and look as fast as they can, which a client may not."""
+
+
 def values(**workers: Any) -> Document:
     """Two operators, one API, Redis and media on volumes that outlive their pods."""
     api, worker = images()
     return {
         "image": api,
         "workers": {"image": worker, "resources": SMALL, **workers},
-        "api": {"replicas": 1, "resources": SMALL},
+        "api": {"replicas": 1, "resources": SMALL, "env": UNLIMITED},
         "operator": {"replicas": 2, "resources": SMALL},
         "redis": {"bundled": {"persistence": {"existingClaim": "redis"}, "resources": SMALL}},
         "media": {"persistence": {"existingClaim": "media"}},
