@@ -68,8 +68,8 @@ def sight(
 ) -> Sight:
     """What is known of a queue.
 
-    `seen` None: Redis could not be asked. `revisions`: those in force, by pool. `told`: ids of workers that were told to drain. `listening_since`: since when
-    beats could be heard without a break.
+    `seen` None: Redis could not be asked. `revisions`: those in force, by pool. `told`: ids of workers that were told to
+    drain. `listening_since`: since when beats could be heard without a break.
     """
     beats = {beat.id: beat for beat in seen.workers} if seen else {}
     current = {revision.deployment for revision in revisions}

@@ -40,6 +40,7 @@ def _add_bulk(app: typer.Typer, connect: Connect, out: Console) -> None:
         else:
             left = f", {answer['remaining']} left" if answer["remaining"] else ""
             out.print(f"{answer['done']} {done}{left}", highlight=False)
+        _raise_what_stopped(answer)
 
     @app.command("cancel-all")
     def cancel_all(
@@ -54,9 +55,7 @@ def _add_bulk(app: typer.Typer, connect: Connect, out: Console) -> None:
         """Cancel all tasks of a project that fit. Look first: --dry-run."""
         filters = _given(status=status, task_type=task_type, since=since, until=until, dry_run=dry_run)
         with connect() as client:
-            answer = _all(client.cancel_tasks, project, filters)
-            tell("cancelled", answer, json_=json_)
-            _raise_what_stopped(answer)
+            tell("cancelled", _all(client.cancel_tasks, project, filters), json_=json_)
 
     @app.command("retry-all")
     def retry_all(
@@ -71,9 +70,7 @@ def _add_bulk(app: typer.Typer, connect: Connect, out: Console) -> None:
         """Submit all tasks of a project that failed and fit again; called again, it does none twice."""
         filters = _given(status=status, task_type=task_type, since=since, until=until, dry_run=dry_run)
         with connect() as client:
-            answer = _all(client.retry_tasks, project, filters)
-            tell("submitted again", answer, json_=json_)
-            _raise_what_stopped(answer)
+            tell("submitted again", _all(client.retry_tasks, project, filters), json_=json_)
 
 
 def _add_usage(app: typer.Typer, connect: Connect, out: Console) -> None:
