@@ -119,7 +119,9 @@ def _gap(task_id: str, gap: Gap) -> dict[str, Any]:
 
 
 def _name(fields: Mapping[str, str]) -> str:
-    return next((name for name in ("state", "progress", "retry", "lost", "log") if name in fields), "other")
+    return next(
+        (name for name in ("state", "progress", "retry", "lost", "handed_back", "log") if name in fields), "other"
+    )
 
 
 def _data(fields: Mapping[str, str]) -> dict[str, Any]:
@@ -130,8 +132,8 @@ def _data(fields: Mapping[str, str]) -> dict[str, Any]:
             return {"progress": float(fraction), "current_step": step}
         case {"retry": due, "error": error}:
             return {"next_attempt_at": views.timestamp(int(due)), "error": error}
-        case {"lost": why}:
-            return {"reason": why}
+        case {"lost": why} | {"handed_back": why}:
+            return {"reason": why, "worker": fields.get("worker") or None}
         case {"log": message, "level": level}:
             return {"level": level, "message": message}
         case _:

@@ -223,6 +223,19 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "deadline": None,
         "retry_of": None,
         "key_id": "4f1c2a9d0b7e",
+        "quarantined_at": None,
+        "story": [
+            {
+                "at": "2025-01-15T10:30:12Z",
+                "how": "lost",
+                "reason": "its worker stopped answering",
+                "attempt": 1,
+                "started_at": "2025-01-15T10:30:02Z",
+                "worker": "gpu-medium-7c9f@node-2",
+                "new_task_id": None,
+                "key_id": None,
+            }
+        ],
         "queue_position": None,
         "pending_reasons": [],
         "eta": None,

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 
 from genfleet.contract.states import State
 from genfleet.contract.task_types import TASK_TYPES
+from genfleet.store import records
 from genfleet.store.records import Listed, NewTask, Pause, Submitted, TaskRecord
 
 StateWord = Annotated[str, Field(json_schema_extra={"enum": [state.value for state in State]})]
@@ -103,6 +104,19 @@ class TaskList(TypedDict):
     pagination: Pagination
 
 
+class Chapter(TypedDict):
+    """Something in a task's story: an attempt that did not complete it, or what somebody did about it (docs/tasks.md)."""
+
+    at: Moment
+    how: Annotated[str, Field(json_schema_extra={"enum": ["lost", "handed_back", "failed", "retried", "released"]})]
+    reason: str | None
+    attempt: int | None
+    started_at: Moment | None
+    worker: str | None
+    new_task_id: str | None
+    key_id: str | None
+
+
 class KeptTask(StatusBody):
     """Everything that is kept of a task (NS-001)."""
 
@@ -115,6 +129,8 @@ class KeptTask(StatusBody):
     deadline: str | None
     retry_of: str | None
     key_id: str | None
+    quarantined_at: Moment | None
+    story: list[Chapter]
 
 
 class PauseBody(TypedDict):
@@ -228,6 +244,22 @@ def full(task: TaskRecord) -> KeptTask:
         "deadline": maybe_timestamp(task.deadline_ms),
         "retry_of": task.retry_of,
         "key_id": task.key_id,
+        "quarantined_at": maybe_timestamp(task.quarantined_ms),
+        "story": [chapter(each) for each in task.story],
+    }
+
+
+def chapter(told: records.Chapter) -> Chapter:
+    """Something in a task's story."""
+    return {
+        "at": timestamp(told.at_ms),
+        "how": told.how,
+        "reason": told.why,
+        "attempt": told.attempt,
+        "started_at": maybe_timestamp(told.began_ms),
+        "worker": told.worker,
+        "new_task_id": told.new_id,
+        "key_id": told.by,
     }
 
 

@@ -156,7 +156,7 @@ def test_a_task_that_started_in_time_is_not_bound_any_more(store: SyncStore) -> 
     passed(store)
 
     assert store.run(chores.end_overdue()) == 0
-    assert store.run(steps.hand_back("a", 1))
+    assert store.run(steps.hand_back("a", 1, "stopping"))
     assert verdict(store) == "run"
     assert record(store, "a").state is State.PROCESSING
 

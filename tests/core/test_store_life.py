@@ -131,7 +131,7 @@ def test_a_completed_task_has_its_result_and_one_count(store: SyncStore, redis_s
 def test_only_the_holder_of_the_token_can_settle(store: SyncStore) -> None:
     """A result under an old token is refused: the task that ran twice has one result."""
     lease = running(store, "a")
-    store.run(steps.hand_back("a", lease.token))
+    store.run(steps.hand_back("a", lease.token, "stopping"))
     again = store.run(steps.claim("a", "2", "two", "a.2")).lease
     assert again is not None
 
@@ -146,7 +146,7 @@ def test_final_is_final(store: SyncStore) -> None:
     lease = running(store, "a")
     store.run(steps.fail("a", lease.token, "broken", "trace"))
 
-    for step in (steps.retry_later("a", 1, A_MINUTE, ""), steps.hand_back("a", 1), steps.lose("a", 1, "")):
+    for step in (steps.retry_later("a", 1, A_MINUTE, ""), steps.hand_back("a", 1, "stopping"), steps.lose("a", 1, "")):
         assert not store.run(step)
     assert store.run(steps.complete("a", 1, b"{}")) is False
     assert (record(store, "a").state, record(store, "a").error) == (State.FAILED, "broken")
@@ -210,7 +210,7 @@ def test_a_running_task_that_is_cancelled_keeps_its_place_until_it_has_stopped(s
     assert record(store, "a").state is State.CANCELLED
     assert queue_seen(store).running == 1
     assert store.run(steps.renew("w", "gpu_medium", b"{}", [("a", lease.token)])).verdicts == ("stop",)
-    assert not store.run(steps.hand_back("a", lease.token))
+    assert not store.run(steps.hand_back("a", lease.token, "stopping"))
     assert queue_seen(store).running == 0
 
 

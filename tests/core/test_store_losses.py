@@ -96,7 +96,7 @@ def test_a_worker_that_hands_back_costs_the_task_nothing(store: SyncStore) -> No
     """NS-009: no retry and no crash is counted, and the task is next in line."""
     lease = running(store, "a")
 
-    assert store.run(steps.hand_back("a", lease.token))
+    assert store.run(steps.hand_back("a", lease.token, "stopping"))
 
     assert (record(store, "a").state, record(store, "a").attempt) == (State.QUEUED, 1)
     assert record(store, "a").started_ms is None
@@ -259,7 +259,6 @@ def test_one_broken_record_does_not_keep_others_from_their_chores(store: SyncSto
     assert store.run(chores.recover(QUEUES)) == 1
 
     assert store.run(steps.claim("whole", "1", "w", "n")).verdict == "run"
-    assert redis_server.client.zscore(key("quarantine"), "broken") is not None
-    (letter,) = redis_server.client.lrange(key("dead_letters"), 0, -1)
-    assert isinstance(letter, bytes)
-    assert "WRONGTYPE" in json.loads(letter)["reason"]
+    ((_, letter),) = redis_server.client.xrange(key("dead_letters"))
+    assert letter[b"task_id"] == b"broken"
+    assert b"WRONGTYPE" in letter[b"reason"]

@@ -52,11 +52,14 @@ def test_the_new_task_really_runs(api: httpx.Client, store: SyncStore, redis_ser
 
 
 def test_the_original_stays_as_it_was(api: httpx.Client, store: SyncStore) -> None:
-    """TS-052: the failed task is still there, with its error."""
+    """TS-052: the failed task is still there, with its error; its story says what it was submitted again as."""
     original = settled(api, store, State.FAILED)
     before = look(api, original)
-    api.post(f"/api/v1/tasks/{original}/retry")
-    assert look(api, original) == before
+    again = api.post(f"/api/v1/tasks/{original}/retry").json()["new_task_id"]
+    after = look(api, original)
+    *story, last = after.pop("story")
+    assert after | {"story": story} == before
+    assert (last["how"], last["new_task_id"], last["key_id"]) == ("retried", again, before["key_id"])
 
 
 def test_a_retry_by_hand_counts_as_a_submission(api: httpx.Client, store: SyncStore) -> None:

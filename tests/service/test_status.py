@@ -164,7 +164,10 @@ def test_the_full_record(api: httpx.Client, store: SyncStore, redis_server: Redi
     more = {"updated_at": FINISHED, "traceback": "Traceback (most recent call last): …", "retry_of": None}
     wait: dict[str, object] = {"queue_position": None, "pending_reasons": [], "eta": None, "eta_unknown": None}
     whose = {"key_id": key_id_of_settings(KEY)}
-    assert look(api, task_id) == status(api, task_id) | kept | more | {"deadline": None} | wait | whose
+    seen = look(api, task_id)
+    story = seen.pop("story")
+    assert seen == status(api, task_id) | kept | more | {"deadline": None, "quarantined_at": None} | wait | whose
+    assert [(each["how"], each["reason"]) for each in story] == [("failed", seen["error"])]
 
 
 def test_an_unknown_task(api: httpx.Client) -> None:

@@ -197,7 +197,7 @@ def settlement(lease: Lease, outcome: Outcome) -> Call[bool]:
         case Failed(error, trace):
             return steps.fail(lease.task_id, lease.token, error, trace)
         case GivenUp():
-            return steps.hand_back(lease.task_id, lease.token)
+            return steps.hand_back(lease.task_id, lease.token, "its process was told to stop")
 
 
 class Reporter:

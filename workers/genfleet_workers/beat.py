@@ -77,7 +77,7 @@ class Beat(threading.Thread):
             self._deliver_reports()
             # Claimed after SIGTERM: Celery gives no process anything then, and says nothing.
             for held in reversed(self.holdings.leases()):
-                self._store.run(steps.hand_back(*held))
+                self._store.run(steps.hand_back(*held, "its worker stopped before a process had taken it"))
             self._store.run(capacity.depart(self._settings.worker_id, self._settings.queue))
         except StoreUnavailable as error:
             log.warning("left_without_goodbye", reason=str(error))
@@ -146,8 +146,10 @@ class Beat(threading.Thread):
         self.soon()
 
     def _hand_back(self, leases: list[tuple[str, int]]) -> None:
+        grace = self._settings.grace.total_seconds()
         for held in reversed(leases):  # each becomes next in line, so the first one last
-            self._store.run(steps.hand_back(*held))  # before the kill, so that the child cannot settle what it loses
+            # before the kill, so that the child cannot settle what it loses
+            self._store.run(steps.hand_back(*held, f"its worker had to stop, and {grace:g} seconds were not enough"))
             self.holdings.kill(held)
 
     def _deliver_reports(self) -> None:

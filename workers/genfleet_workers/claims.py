@@ -11,7 +11,7 @@ import structlog
 
 from genfleet.contract.task_types import DEFAULT_PRIORITY, TASK_TYPES
 from genfleet.errors import StoreUnavailable
-from genfleet.store import steps
+from genfleet.store import dead_letters, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import Lease, NewTask
 from genfleet_workers.holdings import Holdings
@@ -60,9 +60,8 @@ class Claims:
 
     def set_aside(self, task_id: str, name: str, reason: str) -> None:
         """Keep a message that could not be judged, with its reason, where people find it."""
-        entry = orjson.dumps({"task_id": task_id, "task": name, "worker": self.worker, "reason": reason})
         try:
-            self.store.run(steps.set_aside(entry))
+            self.store.run(dead_letters.set_aside(reason, task_id=task_id, task_type=name, worker=self.worker))
         except StoreUnavailable as error:
             log.warning("not_set_aside", task_id=task_id, task_type=name, reason=str(error))
 

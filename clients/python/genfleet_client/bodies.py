@@ -115,6 +115,19 @@ class CancelledBody(TypedDict):
     cancelled_at: str | None
 
 
+class Chapter(TypedDict):
+    """Something in a task's story: an attempt that did not complete it, or what somebody did about it (docs/tasks.md).."""
+
+    at: str
+    how: Literal["lost", "handed_back", "failed", "retried", "released"]
+    reason: str | None
+    attempt: int | None
+    started_at: str | None
+    worker: str | None
+    new_task_id: str | None
+    key_id: str | None
+
+
 Code = Literal[
     "paused",
     "scheduled",
@@ -288,6 +301,8 @@ class FullTask(TypedDict):
     deadline: str | None
     retry_of: str | None
     key_id: str | None
+    quarantined_at: str | None
+    story: list[Chapter]
     queue_position: int | None
     pending_reasons: list[PendingReason]
     eta: EtaBody | None

@@ -99,6 +99,20 @@ export interface CancelledBody {
   cancelled_at: string | null
 }
 
+/**
+ * Something in a task's story: an attempt that did not complete it, or what somebody did about it (docs/tasks.md).
+ */
+export interface Chapter {
+  at: string
+  how: "lost" | "handed_back" | "failed" | "retried" | "released"
+  reason: string | null
+  attempt: number | null
+  started_at: string | null
+  worker: string | null
+  new_task_id: string | null
+  key_id: string | null
+}
+
 /** What a task waits for: a closed list. Several may hold at once. */
 export type Code = "paused" | "scheduled" | "retry" | "in_line" | "no_fleet" | "fleet_paused" | "fleet_blind" | "workers_failing" | "unschedulable" | "workers_starting" | "at_maximum" | "workers_busy" | "next"
 
@@ -241,6 +255,8 @@ export interface FullTask {
   deadline: string | null
   retry_of: string | null
   key_id: string | null
+  quarantined_at: string | null
+  story: Chapter[]
   queue_position: number | null
   pending_reasons: PendingReason[]
   eta: EtaBody | null

@@ -19,7 +19,8 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "index": "index:{}:{}:{}",  # zset, by state or *, type or *, project: ids; score: created, ms
         "expiry": "expiry",  # zset: ids of finished tasks; score: when the record may go, ms
         "quarantine": "quarantine",  # zset: ids of poison tasks; score: when, ms
-        "dead_letters": "dead_letters",  # list: messages that could not be judged, each with its reason, newest first
+        "project_quarantine": "quarantine:{}",  # zset, by project: the same of one project
+        "dead_letters": "letters",  # stream: messages and records that could not be judged, each with its reason
         # -- webhooks: see `store/lua/outbox.lua` -------------------------------------------------------------------
         "webhook": "webhook:{}",  # hash, by task id: the delivery of its webhook
         "webhook_attempts": "webhook_attempts:{}",  # list, by task id: what came of each attempt, the oldest first

@@ -79,6 +79,43 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class Chapter:
+    """Something in the story of a task: an attempt that did not complete it, or what people did about it."""
+
+    at_ms: int
+    how: str
+    """`lost`, `handed_back`, `failed`; or `retried`, `released`."""
+    why: str | None = None
+    attempt: int | None = None
+    began_ms: int | None = None
+    worker: str | None = None
+    """Which one ran the attempt."""
+    new_id: str | None = None
+    """As what it was submitted again."""
+    by: str | None = None
+    """Id of the API key by which somebody acted."""
+
+    @classmethod
+    def read_all(cls, story: bytes | None) -> tuple[Chapter, ...]:
+        """Those that `remember` in the prelude wrote, the oldest first."""
+        lines = (story or b"").decode(errors="replace").splitlines()
+        return tuple(cls._read(orjson.loads(line)) for line in lines)
+
+    @classmethod
+    def _read(cls, fields: Mapping[str, Any]) -> Chapter:
+        return cls(
+            at_ms=int(fields["at"]),
+            how=fields["how"],
+            why=fields.get("why"),
+            attempt=int(fields["attempt"]) if "attempt" in fields else None,
+            began_ms=int(fields["began"]) if "began" in fields else None,
+            worker=fields.get("worker"),
+            new_id=fields.get("as"),
+            by=fields.get("by"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRecord:
     """One task. Times are milliseconds since the epoch, by the clock of Redis."""
 
@@ -108,13 +145,17 @@ class TaskRecord:
     error: str | None
     traceback: str | None
     last_error: str | None
-    """Why the attempt before this one failed."""
+    """Why the attempt before this one failed, or how its worker was lost."""
     worker: str | None
     retry_of: str | None
     key_id: str | None
     """The API key that submitted it."""
     events: int
     """How many events there were so far; the newest has this number."""
+    story: tuple[Chapter, ...]
+    """What became of earlier attempts, and what people did about them; the oldest first."""
+    quarantined_ms: int | None
+    """Since when it is in quarantine."""
 
     STATUS: ClassVar[tuple[str, ...]] = (
         *("state", "project", "type", "created", "started", "finished", "retries", "due"),
@@ -173,6 +214,8 @@ class TaskRecord:
             retry_of=text("retry_of"),
             key_id=text("key"),
             events=number("events") or 0,
+            story=Chapter.read_all(fields.get(b"story")),
+            quarantined_ms=number("quarantined"),
         )
 
 
@@ -266,7 +309,7 @@ class Event:
     """1 for the first one, then without a gap."""
     at_ms: int
     fields: Mapping[str, str]
-    """One of `state`, `progress`, `retry`, `lost` and `log`, with what goes with it; see `docs/events.md`."""
+    """One of `state`, `progress`, `retry`, `lost`, `handed_back` and `log`, with what goes with it; see `docs/events.md`."""
 
     @property
     def ends(self) -> bool:

@@ -31,7 +31,11 @@ OUTCOMES_KEPT = timedelta(hours=1)
 """How long the outcomes of one minute are kept."""
 CHORE_LIMIT = 500
 """How many tasks one chore takes on at a time, so that no script holds up Redis for long."""
-DEAD_LETTERS_KEPT = 10_000
+STORY_KEPT = 30
+"""Chapters kept of a task's story, the newest."""
+QUARANTINE_MOST, QUARANTINE_KEPT = 10_000, timedelta(days=7)
+"""Tasks in quarantine, and how long one stays there: a poison task of a Friday night is still there on Monday."""
+DEAD_LETTERS_MOST, DEAD_LETTERS_KEPT = 1_000, timedelta(days=7)
 """Messages and records kept that could not be judged."""
 AHEAD_MOST = timedelta(days=30)
 """How far ahead a task may be delayed, or its deadline be: a task that waits is kept all the while."""
@@ -115,7 +119,11 @@ def _constants() -> str:
         "EVENTS_KEPT_S": round(EVENTS_KEPT_FOR.total_seconds()),
         "OUTCOMES_KEPT_S": round(OUTCOMES_KEPT.total_seconds()),
         "CHORE_LIMIT": CHORE_LIMIT,
-        "DEAD_LETTERS_KEPT": DEAD_LETTERS_KEPT,
+        "STORY_KEPT": STORY_KEPT,
+        "QUARANTINE_MOST": QUARANTINE_MOST,
+        "QUARANTINE_KEPT_MS": round(QUARANTINE_KEPT.total_seconds() * 1000),
+        "DEAD_LETTERS_MOST": DEAD_LETTERS_MOST,
+        "DEAD_LETTERS_KEPT_MS": round(DEAD_LETTERS_KEPT.total_seconds() * 1000),
         "AHEAD_MOST_MS": round(AHEAD_MOST.total_seconds() * 1000),
         "BUCKETS_PER_DOUBLING": durations.BUCKETS_PER_DOUBLING,
         "LEAST_MS": durations.LEAST_MS,

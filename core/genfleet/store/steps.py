@@ -160,13 +160,13 @@ def retry_later(task_id: str, token: int, delay: timedelta, error: str, tracebac
 
 
 def lose(task_id: str, token: int, why: str) -> Call[bool]:
-    """Gives up a task whose process died. It starts again, unless it has taken too many processes with it."""
+    """Gives up a task whose process died, in words for people. It starts again, unless it has taken too many with it."""
     return Call(script("release"), (task_id, token, "lost", why), bool)
 
 
-def hand_back(task_id: str, token: int) -> Call[bool]:
+def hand_back(task_id: str, token: int, why: str) -> Call[bool]:
     """Gives up a task because the worker has to stop. It is next in line, and nothing is counted against it."""
-    return Call(script("release"), (task_id, token, "handed_back", ""), bool)
+    return Call(script("release"), (task_id, token, "handed_back", why), bool)
 
 
 def cancel(task_id: str) -> Call[records.Cancelled | None]:
@@ -244,8 +244,3 @@ def project_tasks(
         return records.Page(total, tuple(filter(None, (records.Listed.read(project, row) for row in rows))))
 
     return Call(script("list"), args, read)
-
-
-def set_aside(entry: bytes) -> Call[int]:
-    """Keeps a message that could not be judged, with its reason."""
-    return Call(script("set_aside"), (entry,), int)

@@ -173,6 +173,22 @@ local function clear_attempt(id)
   redis.call('HDEL', key.task(id), 'progress', 'step', 'told', 'logged', 'started', 'worker')
 end
 
+-- Adds to a task's story: attempts that did not end it, and what people did about it. It outlives the events, and is
+-- short: the newest chapters, a line of JSON each.
+local function remember(id, chapter)
+  local story = (redis.call('HGET', key.task(id), 'story') or '') .. cjson.encode(chapter) .. '\n'
+  if select(2, story:gsub('\n', '')) > STORY_KEPT then story = story:match('\n(.*)') end
+  redis.call('HSET', key.task(id), 'story', story)
+end
+
+-- An attempt is over and the task is not: who ran it, since when, and why it ended. Before the record forgets it.
+local function remember_attempt(task, now, how, why)
+  local worker = redis.call('HGET', key.task(task.id), 'worker') or nil
+  remember(task.id, { at = now, how = how, why = why, attempt = task.retries + 1, worker = worker,
+    began = tonumber(task.started) })
+  return worker or ''
+end
+
 -- Puts running work back, next in line, under a new token: whoever held it is fenced off from now on.
 local function back_to_queue(task, now)
   task.token = redis.call('HINCRBY', key.task(task.id), 'token', 1)
@@ -183,31 +199,72 @@ local function back_to_queue(task, now)
   push(task, now, tonumber(task.created), true)
 end
 
+-- Poison, or anything else that people have to look at: kept for longer, where they find it. The newest; what falls out
+-- for those is counted, and stays a failed task.
+local function quarantine(task, now)
+  redis.call('HSET', key.task(task.id), 'quarantined', now)
+  redis.call('ZADD', key.quarantine(), now, task.id)
+  redis.call('ZADD', key.project_quarantine(task.project), now, task.id)
+  redis.call('ZADD', key.expiry(), now + QUARANTINE_KEPT_MS, task.id)
+  count('quarantined_tasks')
+  if redis.call('ZCARD', key.quarantine()) > QUARANTINE_MOST then
+    local oldest = redis.call('ZPOPMIN', key.quarantine())[1]
+    redis.call('ZREM', key.project_quarantine(read(oldest, 'project').project or ''), oldest)
+    count('dropped_quarantined')
+  end
+end
+
+-- 1: it was in quarantine, and is no more.
+local function leave_quarantine(id, project)
+  redis.call('ZREM', key.project_quarantine(project), id)
+  redis.call('HDEL', key.task(id), 'quarantined')
+  return redis.call('ZREM', key.quarantine(), id)
+end
+
+-- Somebody submits an ended task again: a new task, whose workers' losses are counted from none. If it was in
+-- quarantine, that is over: the new one may end there.
+local function note_retry(id, now, as, key_id)
+  local project = read(id, 'project').project
+  if not project then return end -- its record is gone
+  leave_quarantine(id, project)
+  remember(id, { at = now, how = 'retried', as = as, by = key_id })
+end
+
 -- The worker of a running task is gone. Back to the queue, until it has taken too many workers with it.
 local function lose_worker(task, now, why)
   local crashes = redis.call('HINCRBY', key.task(task.id), 'crashes', 1)
   count('lost_workers')
-  tell(task.id, now, 'lost', why)
+  local worker = remember_attempt(task, now, 'lost', why)
+  redis.call('HSET', key.task(task.id), 'last_error', 'Its worker was lost: ' .. why)
+  tell(task.id, now, 'lost', why, 'worker', worker)
   if crashes < CRASHES_ALLOWED then return back_to_queue(task, now) end
   forget_delivery(task)
-  redis.call('ZADD', key.quarantine(), now, task.id)
   finish(task, 'failed', now, 'error', 'Gave up: ' .. crashes .. ' workers were lost while they ran this task (' .. why .. ')')
+  quarantine(task, now)
 end
 
--- Keeps what could not be judged, with its reason; the newest, for people to look at.
-local function set_aside(entry)
-  redis.call('LPUSH', key.dead_letters(), entry)
-  redis.call('LTRIM', key.dead_letters(), 0, DEAD_LETTERS_KEPT - 1)
+-- Its worker has to stop. Nothing is counted against the task.
+local function hand_back(task, now, why)
+  tell(task.id, now, 'handed_back', why, 'worker', remember_attempt(task, now, 'handed_back', why))
+  back_to_queue(task, now)
 end
 
--- Does a chore for one task. A record that is broken must not keep the others from theirs: it leaves `zset` for the
--- quarantine, where people find it.
+-- Keeps what could not be judged, for people to look at: a reason, and names and values of what else is known. The
+-- newest; those that fall out are counted.
+local function set_aside(reason, ...)
+  redis.call('XADD', key.dead_letters(), '*', 'reason', reason, ...)
+  count('dead_letters')
+  local dropped = redis.call('XTRIM', key.dead_letters(), 'MAXLEN', DEAD_LETTERS_MOST)
+  if dropped > 0 then count('dropped_dead_letters', dropped) end
+end
+
+-- Does a chore for one task. A record that is broken must not keep the others from theirs: it leaves `zset` for the dead
+-- letters, where people find it.
 local function guarded(id, zset, now, chore)
   local done, result = pcall(chore)
   if done then return result end
   redis.call('ZREM', zset, id)
-  redis.call('ZADD', key.quarantine(), now, id)
-  set_aside(cjson.encode({ task_id = id, reason = tostring(result) }))
+  set_aside(tostring(result), 'task_id', id)
   return 0
 end
 
@@ -262,11 +319,11 @@ local function forget(id)
   if task.project then
     remove_from_index(id, task.project, task.type, task.state)
     remove_from_index(id, task.project, task.type, '*')
+    if leave_quarantine(id, task.project) == 1 then count('dropped_quarantined') end
   end
   redis.call('DEL', key.task(id), key.events(id))
   leave_outbox(id)
   redis.call('ZREM', key.expiry(), id)
-  redis.call('ZREM', key.quarantine(), id)
 end
 
 -- Removes the records whose retention is over, a batch at a time. Says how many.

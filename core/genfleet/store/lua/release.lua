@@ -7,5 +7,5 @@ if not holds(task, token) then
   return 0
 end
 local now = clock()
-if how == 'lost' then lose_worker(task, now, why) else back_to_queue(task, now) end
+if how == 'lost' then lose_worker(task, now, why) else hand_back(task, now, why) end
 return 1

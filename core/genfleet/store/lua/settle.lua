@@ -29,6 +29,7 @@ end
 
 local now = clock()
 if to == 'failed' then
+  remember_attempt(task, now, 'failed', err)
   finish(task, 'failed', now, 'error', err, 'trace', trace)
   return 1
 end
