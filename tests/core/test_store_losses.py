@@ -13,8 +13,9 @@ from genfleet.contract.keys import UNACKED, UNACKED_INDEX, broker_list, key
 from genfleet.contract.states import State
 from genfleet.contract.task_types import QUEUES
 from genfleet.errors import StoreUnavailable
-from genfleet.store import api_keys, capacity, chores, scripts, steps, upkeep
+from genfleet.store import api_keys, capacity, chores, dead_letters, scripts, steps, upkeep
 from genfleet.store.client import AsyncStore, SyncStore
+from genfleet.store.dead_letters import LetterState
 from genfleet.store.records import Cancelled, TaskRecord
 from tests.support.servers import Redis, free_port
 from tests.support.tasks import new_task, queue_seen, record, running, submitted
@@ -259,6 +260,6 @@ def test_one_broken_record_does_not_keep_others_from_their_chores(store: SyncSto
     assert store.run(chores.recover(QUEUES)) == 1
 
     assert store.run(steps.claim("whole", "1", "w", "n")).verdict == "run"
-    ((_, letter),) = redis_server.client.xrange(key("dead_letters"))
-    assert letter[b"task_id"] == b"broken"
-    assert b"WRONGTYPE" in letter[b"reason"]
+    (letter,) = store.run(dead_letters.page(LetterState.WAITING, None, 0, 10)).letters
+    assert (letter.task_id, letter.size) == ("broken", None)
+    assert "WRONGTYPE" in letter.reason

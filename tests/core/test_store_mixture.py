@@ -225,7 +225,10 @@ class Mixture:
             name.decode().removeprefix(key("outbox", "")) for name in self.redis.client.scan_iter(key("outbox", "*"))
         }
         assert self.members("outbox_hosts", "*") == Counter(hosts)
-        assert self.redis.client.xrange(key("dead_letters")) == [], "no step met a record that it could not judge"
+        quarantined = {task_id for task_id, task in tasks.items() if b"quarantined" in task}
+        assert self.members("quarantine") == self.members("project_quarantine", "*") == Counter(quarantined)
+        assert quarantined <= by_state[State.FAILED]
+        assert not self.members("dead_letters", "*"), "no step met a record that it could not judge"
 
 
 @pytest.fixture

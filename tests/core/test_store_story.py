@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from genfleet.contract.keys import key
 from genfleet.contract.states import State
-from genfleet.store import chores, dead_letters, scripts, steps
+from genfleet.store import chores, scripts, steps
 from genfleet.store.client import SyncStore
 from tests.support.servers import Redis
 from tests.support.tasks import new_task, record, running, submitted
@@ -107,20 +107,3 @@ def test_the_quarantine_has_an_end(store: SyncStore, redis_server: Redis) -> Non
     assert redis_server.client.zcard(key("quarantine")) == scripts.QUARANTINE_MOST
     assert redis_server.client.zscore(key("quarantine"), "old-0") is None
     assert redis_server.client.hget(key("counters"), "dropped_quarantined") == b"1"
-
-
-def test_dead_letters_have_an_end(store: SyncStore, redis_server: Redis) -> None:
-    """The newest are kept, for a week; what falls out is counted."""
-    for number in range(scripts.DEAD_LETTERS_MOST + 3):
-        store.run(dead_letters.set_aside("no JSON", raw=str(number)))
-
-    assert redis_server.client.xlen(key("dead_letters")) == scripts.DEAD_LETTERS_MOST
-    assert redis_server.client.hmget(key("counters"), "dead_letters", "dropped_dead_letters") == [
-        str(scripts.DEAD_LETTERS_MOST + 3).encode(),
-        b"3",
-    ]
-    redis_server.client.delete(key("dead_letters"))
-    redis_server.client.xadd(key("dead_letters"), {"reason": "of last year"}, id="1-0")
-    store.run(dead_letters.set_aside("of today"))
-    store.run(chores.expire())
-    assert [fields[b"reason"] for _, fields in redis_server.client.xrange(key("dead_letters"))] == [b"of today"]

@@ -20,7 +20,8 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "expiry": "expiry",  # zset: ids of finished tasks; score: when the record may go, ms
         "quarantine": "quarantine",  # zset: ids of poison tasks; score: when, ms
         "project_quarantine": "quarantine:{}",  # zset, by project: the same of one project
-        "dead_letters": "letters",  # stream: messages and records that could not be judged, each with its reason
+        "dead_letter": "letter:{}",  # hash, by number: a message or record that could not be judged, with its reason
+        "dead_letters": "letters:{}",  # zset, by state: the numbers of those that wait, or were sent again; score: when, ms
         # -- webhooks: see `store/lua/outbox.lua` -------------------------------------------------------------------
         "webhook": "webhook:{}",  # hash, by task id: the delivery of its webhook
         "webhook_attempts": "webhook_attempts:{}",  # list, by task id: what came of each attempt, the oldest first

@@ -249,13 +249,23 @@ local function hand_back(task, now, why)
   back_to_queue(task, now)
 end
 
--- Keeps what could not be judged, for people to look at: a reason, and names and values of what else is known. The
--- newest; those that fall out are counted.
-local function set_aside(reason, ...)
-  redis.call('XADD', key.dead_letters(), '*', 'reason', reason, ...)
-  count('dead_letters')
-  local dropped = redis.call('XTRIM', key.dead_letters(), 'MAXLEN', DEAD_LETTERS_MOST)
-  if dropped > 0 then count('dropped_dead_letters', dropped) end
+-- A dead letter moves to another state: `waiting` for somebody to look at it, `resent`, or none, and it is gone.
+local function move_letter(id, from, to, now)
+  redis.call('ZREM', key.dead_letters(from), id)
+  if not to then return redis.call('DEL', key.dead_letter(id)) end
+  redis.call('ZADD', key.dead_letters(to), now, id)
+  redis.call('HSET', key.dead_letter(id), 'state', to)
+  if redis.call('ZCARD', key.dead_letters(to)) > DEAD_LETTERS_MOST then
+    redis.call('DEL', key.dead_letter(redis.call('ZPOPMIN', key.dead_letters(to))[1]))
+    if to == 'waiting' then count('dropped_dead_letters') end
+  end
+end
+
+-- Keeps what could not be judged, for people to look at: a reason, and names and values of what else is known.
+local function set_aside(now, reason, ...)
+  local id = redis.call('HINCRBY', key.counters(), 'dead_letters', 1)
+  redis.call('HSET', key.dead_letter(id), 'at', now, 'reason', reason, ...)
+  move_letter(id, 'new', 'waiting', now)
 end
 
 -- Does a chore for one task. A record that is broken must not keep the others from theirs: it leaves `zset` for the dead
@@ -264,7 +274,7 @@ local function guarded(id, zset, now, chore)
   local done, result = pcall(chore)
   if done then return result end
   redis.call('ZREM', zset, id)
-  set_aside(tostring(result), 'task_id', id)
+  set_aside(now, tostring(result), 'task_id', id)
   return 0
 end
 
