@@ -89,7 +89,7 @@ async def _operate(settings: OperatorSettings, installation: Installation) -> in
     """The exit status: 0 after SIGTERM, 1 when somebody else has to take over."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
-    probes, cluster, store = Probes(), Cluster(settings.namespaces), AsyncStore(settings.redis_url)
+    probes, cluster, store = Probes(), Cluster(settings.namespaces), AsyncStore(settings.redis)
     leadership = Leadership(cluster, settings.home, settings.lease_name, settings.holder, _now)
     world = World()
     controller = Controller(

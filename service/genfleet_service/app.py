@@ -101,7 +101,7 @@ def _check_routers() -> None:
 def _lifespan(settings: ServiceSettings, keys: KeyRing, stopping: asyncio.Event):  # type: ignore[no-untyped-def]  # FastAPI names no type for it
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        loop, store = asyncio.get_running_loop(), AsyncStore(settings.redis_url)
+        loop, store = asyncio.get_running_loop(), AsyncStore(settings.redis)
         feed = Feed(store)
         app.state.service = Service(settings, store, keys, feed, Listeners(settings.key_listeners), loop.time())
         try:

@@ -32,7 +32,7 @@ def main() -> int:
         settings = ServiceSettings.load()
         if asked.command is None:
             return _serve(settings)
-        asked.act(SyncStore(settings.redis_url), asked)
+        asked.act(SyncStore(settings.redis), asked)
     except GenfleetError as error:
         sys.stderr.write(f"genfleet-api: {error}\n")
         return 2

@@ -53,7 +53,7 @@ def test_a_secret_in_a_wrong_setting_is_not_repeated(site: Site) -> None:
     """TS-005: an address that lacks its scheme is refused in words, without the password that is in it."""
     status, said = refused(site, REDIS_URL="//:hunter2@redis:6379/0")
     assert status == 2
-    assert "must start with redis://, rediss:// or unix://" in said
+    assert "must start with redis://, rediss://, unix:// or sentinel://" in said
     assert "hunter2" not in said
 
 

@@ -20,7 +20,8 @@ from kombu.utils.imports import symbol_by_name
 
 from genfleet.contract import keys
 from genfleet.contract.task_types import TASK_TYPES, TaskType, broker_queues
-from genfleet.store.client import ANSWER_WITHIN, CONNECT_WITHIN, SyncStore
+from genfleet.store.client import SyncStore
+from genfleet_workers import broker
 from genfleet_workers.artifacts import Artifacts
 from genfleet_workers.attempt import Workbench
 from genfleet_workers.beat import Beat
@@ -44,7 +45,7 @@ CONNECT_EVERY_S = 5
 
 def create_app(settings: WorkerSettings) -> Celery:
     """The Celery app: every task type by its documented name, and the settings that make losses impossible."""
-    app = Celery("genfleet", broker=_broker_url(settings.redis_url), set_as_current=True)
+    app = Celery("genfleet", broker=broker.url(settings.redis), set_as_current=True)
     app.conf.update(_configuration(settings))
     for task_type in TASK_TYPES.values():
         app.task(**_task_options(task_type, settings))(_attempt)
@@ -65,11 +66,6 @@ def _task_options(task_type: TaskType, settings: WorkerSettings) -> dict[str, An
         "soft_time_limit": soft,
         "time_limit": hard,
     }
-
-
-def _broker_url(redis_url: str) -> str:
-    """Kombu has its own word for a Unix socket."""
-    return redis_url.replace("unix://", "redis+socket://", 1)
 
 
 def _configuration(settings: WorkerSettings) -> dict[str, Any]:
@@ -98,30 +94,32 @@ def _configuration(settings: WorkerSettings) -> dict[str, Any]:
         "task_create_missing_queues": False,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # Redis refuses something: it is full, or no longer the primary. Without this the worker ends (facts M13).
+        "broker_channel_error_retry": True,
+        "broker_use_ssl": broker.tls(settings.redis),
         "broker_transport_options": {
             "visibility_timeout": round(REDELIVERY.total_seconds()),
             "priority_steps": list(keys.PRIORITY_STEPS),
             "sep": keys.LIST_SEPARATOR,
             "queue_order_strategy": "priority",
-            # A half-open link is noticed in seconds, not after 49 (facts M12).
-            "socket_timeout": 2 * ANSWER_WITHIN,
-            "socket_connect_timeout": CONNECT_WITHIN,
-            "socket_keepalive": True,
-            "health_check_interval": 10,
+            **broker.transport_options(settings.redis),
         },
     }
 
 
 class KeepPlaces(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
-    """After a reconnect: what runs here still has its place.
+    """After a reconnect: what runs here still has its place, and what does not run here is let go of.
 
-    When its connection is lost, Celery takes every place for free, and would claim more tasks than it can run.
+    When its connection is lost, Celery takes every place for free, and would claim more tasks than it can run. What it
+    had not yet given to a process it throws away: the broker would deliver it again. But we hold its lease, and would
+    for ever.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
 
     def start(self, parent: Any) -> None:
         """The consumer is about to take messages, for the first time or again."""
+        parent.app.claims.holdings.hand_back_unstarted()
         for _ in range(len(parent.app.claims.holdings)):
             parent.controller.semaphore.acquire(_nothing)
 
@@ -160,7 +158,7 @@ def run_worker(settings: WorkerSettings) -> int:
     if settings.beat_file:
         settings.beat_file.unlink(missing_ok=True)  # of a container that ran here before, and died
     app = create_app(settings)
-    store = SyncStore(settings.redis_url)
+    store = SyncStore(settings.redis)
     beat = Beat(settings, store, Machine())
     app.claims = Claims(store, beat.holdings, settings.worker_id, settings.gpus)
     app.show_turn = partial(_touch, settings.beat_file)
@@ -227,7 +225,7 @@ def _equip(app: Celery, settings: WorkerSettings) -> None:
         os.kill(os.getppid(), signal.SIGTERM)
         return
     app.workbench = Workbench(
-        store=SyncStore(settings.redis_url),
+        store=SyncStore(settings.redis),
         engines=engines,
         artifacts=Artifacts(settings.media_dir, settings.media_url),
         scratch=settings.scratch_dir,

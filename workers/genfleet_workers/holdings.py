@@ -17,6 +17,7 @@ from pathlib import Path
 
 import structlog
 
+from genfleet.store import steps
 from genfleet.store.calls import Call
 from genfleet.store.records import Lease
 from genfleet_workers.attempt import scratch_folder
@@ -66,6 +67,15 @@ class Holdings:
             held = self._held.pop(_key(lease), None)
         if held:
             shutil.rmtree(scratch_folder(self._scratch, lease.task_id, lease.token), ignore_errors=True)
+
+    def hand_back_unstarted(self) -> None:
+        """No process will ever take what none has taken yet: it goes back to its queue."""
+        with self._lock:
+            unstarted = [held.lease for held in self._held.values() if held.pid is None]
+        for lease in unstarted:
+            log.warning("never_started", **lease.names)
+            self.finished(lease)
+            self.report(steps.hand_back(lease.task_id, lease.token, "no process had taken it when Redis was lost"))
 
     def leases(self) -> list[tuple[str, int]]:
         """Id and token of everything held, in the order in which it was taken."""

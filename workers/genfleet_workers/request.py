@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from billiard.exceptions import TimeLimitExceeded
 from celery.worker.request import Request as CeleryRequest
+from redis.exceptions import ResponseError
 
 from genfleet.errors import StoreUnavailable
 from genfleet.store import steps
@@ -89,4 +90,8 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
         """The message has served. What it was granted, if anything, is no longer in our hands."""
         if self.lease:
             self._claims.holdings.finished(self.lease)
-        super().acknowledge()
+        try:
+            super().acknowledge()
+        except ResponseError as error:
+            # Redis is full, or no longer the primary. Its task is settled: whoever is given this message again drops it.
+            log.warning("not_acknowledged", task_id=self.id, task_type=self.type, reason=str(error))

@@ -16,7 +16,8 @@ import structlog
 
 from genfleet.contract.keys import key
 from genfleet.errors import StoreUnavailable
-from genfleet.store.client import ANSWER_WITHIN, AsyncStore
+from genfleet.store.client import AsyncStore
+from genfleet.store.connections import ANSWER_WITHIN
 
 log = structlog.get_logger(__name__)
 

@@ -6,41 +6,21 @@ Every error of the connection becomes `StoreUnavailable`: whoever asked knows th
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import hiredis
-import redis
 import redis.asyncio
-from redis.backoff import ExponentialBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
-from redis.retry import Retry
 
 from genfleet.contract.keys import key
 from genfleet.errors import StoreUnavailable
+from genfleet.redis_address import RedisAddress
 from genfleet.store.calls import Call
+from genfleet.store.connections import async_client, is_demoted, refuses_for_now, sync_client
 
 T = TypeVar("T")
-
-ANSWER_WITHIN = 3.0
-"""Seconds that Redis has for an answer. A link that is half open is noticed then, not after a minute."""
-CONNECT_WITHIN = 2.0
-"""Seconds for a connection to be made."""
-
-_REFUSED = re.compile(r"(^|: -)(LOADING|OOM|READONLY|MISCONF|MASTERDOWN|NOREPLICAS|BUSY) ")
-"""How Redis says that it cannot do anything just now. Before version 7 a script's refusal is quoted inside another."""
-
-
-def _options(url: str) -> dict[str, Any]:
-    options = {
-        "socket_timeout": ANSWER_WITHIN,
-        "socket_connect_timeout": CONNECT_WITHIN,
-        "health_check_interval": 15,
-        "protocol": 2,
-    }
-    return options if url.startswith("unix:") else options | {"socket_keepalive": True}
 
 
 def _command(call: Call[Any]) -> tuple[Any, ...]:
@@ -51,7 +31,8 @@ def _command(call: Call[Any]) -> tuple[Any, ...]:
 
 def _command_with_text(call: Call[Any]) -> tuple[Any, ...]:
     """For a Redis that does not know the script yet; it knows it from then on."""
-    assert not isinstance(call.what, str)
+    if isinstance(call.what, str):
+        return (call.what, *call.args)
     return ("EVAL", call.what.text, 0, *call.args)
 
 
@@ -61,16 +42,19 @@ def _unavailable(error: Exception) -> StoreUnavailable:
 
 def _is_ours(error: RedisError) -> bool:
     """Whether the command was wrong, rather than Redis away, loading, out of memory or read-only."""
-    return isinstance(error, ResponseError) and not _REFUSED.search(str(error))
+    return isinstance(error, ResponseError) and not refuses_for_now(error)
+
+
+def _address(where: RedisAddress | str) -> RedisAddress:
+    return where if isinstance(where, RedisAddress) else RedisAddress.of(where)
 
 
 class SyncStore:
     """For the workers. Safe to share between threads; each process makes its own."""
 
-    def __init__(self, url: str) -> None:
-        # Safe: every step may be repeated, see `steps`. Not after a timeout: whoever asks has waited long enough.
-        retry = Retry(ExponentialBackoff(cap=0.5, base=0.05), 2, supported_errors=(redis.ConnectionError,))
-        self._redis = redis.Redis.from_url(url, retry=retry, **_options(url))
+    def __init__(self, where: RedisAddress | str) -> None:
+        self.address = _address(where)
+        self._redis = sync_client(self.address)
 
     def run(self, call: Call[T]) -> T:
         """Carry out one step. Raises StoreUnavailable."""
@@ -82,8 +66,21 @@ class SyncStore:
         except RedisError as error:
             if _is_ours(error):
                 raise
+            if is_demoted(error):  # where the address leads is looked up again with the next connection
+                self._redis.connection_pool.disconnect(inuse_connections=False)
             raise _unavailable(error) from error
         return call.read(reply)
+
+    def run_each(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        """Several steps in one round trip; where one went wrong, its error is its answer. Raises StoreUnavailable."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for call in calls:
+            pipeline.execute_command(*_command_with_text(call))
+        try:
+            replies = pipeline.execute(raise_on_error=False)
+        except RedisError as error:
+            raise _unavailable(error) from error
+        return [_read(call, reply) for call, reply in zip(calls, replies, strict=True)]
 
     def close(self) -> None:
         """Close every connection."""
@@ -97,10 +94,9 @@ class AsyncStore:
     them, which is most of the cost of a step. Each still is one round trip.
     """
 
-    def __init__(self, url: str) -> None:
-        backoff = ExponentialBackoff(cap=0.5, base=0.05)
-        retry = redis.asyncio.retry.Retry(backoff, 2, supported_errors=(redis.ConnectionError,))
-        self._redis = redis.asyncio.Redis.from_url(url, retry=retry, **_options(url))
+    def __init__(self, where: RedisAddress | str) -> None:
+        self.address = _address(where)
+        self._redis = async_client(self.address)
         self._asked: list[tuple[Call[Any], asyncio.Future[Any]]] = []
         self._travelling: set[asyncio.Task[None]] = set()
 
@@ -117,6 +113,14 @@ class AsyncStore:
     async def run_all(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Carry out several steps in one round trip. None may depend on another: their order is not certain."""
         return await asyncio.gather(*(self.run(call) for call in calls))
+
+    async def run_each(self, calls: Sequence[Call[Any]]) -> list[Any]:
+        """The same; where one went wrong, its error is its answer. Raises StoreUnavailable."""
+        answers = await asyncio.gather(*(self.run(call) for call in calls), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, StoreUnavailable | asyncio.CancelledError):
+                raise answer
+        return answers
 
     def _depart(self) -> None:
         asked, self._asked = self._asked, []
@@ -152,6 +156,9 @@ class AsyncStore:
             await connection.disconnect(nowait=True)  # a reply may still be on its way
             raise
         else:
+            if any(isinstance(reply, Exception) and is_demoted(reply) for reply in replies):
+                await connection.disconnect()  # where the address leads is looked up again with the next connection
+                await self._redis.connection_pool.disconnect(inuse_connections=False)
             return replies
         finally:
             await self._redis.connection_pool.release(connection)
@@ -195,6 +202,10 @@ async def _reply(connection: redis.asyncio.Connection) -> Any:
         return await connection.read_response()
     except ResponseError as error:  # the answer to one command; the others have theirs
         return error
+
+
+def _read(call: Call[Any], reply: Any) -> Any:
+    return reply if isinstance(reply, Exception) else call.read(reply)
 
 
 def _answer(asked: list[tuple[Call[Any], asyncio.Future[Any]]], replies: Sequence[Any]) -> None:
