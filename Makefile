@@ -72,6 +72,9 @@ format: $(INSTALLED) ## Format, and mend what ruff can mend
 generate: $(INSTALLED) ## Write the files that are made from other files
 	@$(BIN)/python -m tools.generate $(ARGS)
 
+chaos: $(INSTALLED) ## Kill, cut, stop and fill everything, beside peers; writes docs/reliability.md: ARGS="--list"
+	@env -u KUBECONFIG $(BIN)/python -m tests.chaos $(ARGS)
+
 bench: $(INSTALLED) ## Measure
 	@$(BIN)/python -m bench $(ARGS)
 
@@ -100,7 +103,7 @@ clean: ## Remove .venv, caches, build output and the data of `make up`
 		clients/typescript/dist clients/typescript/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help up install test cluster-test fuzz check format generate bench lock images clean
+.PHONY: help up install test cluster-test fuzz chaos check format generate bench lock images clean
 
 # ---- the environment ------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.chaos import table as reliability
 from tools import bodies, chart, coverage, crd, document
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -67,6 +68,7 @@ FILES: dict[str, Callable[[], str]] = {
     "deploy/helm/genfleet/README.md": chart.readme,
     "docs/openapi.json": document.text,
     "docs/coverage.md": coverage.text,
+    "docs/reliability.md": reliability.text,
     "clients/python/genfleet_client/bodies.py": bodies.python,
     "clients/typescript/src/bodies.ts": bodies.typescript,
 }

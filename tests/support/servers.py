@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +49,8 @@ class Redis:
     folder: Path
     port: int
     process: subprocess.Popen[bytes] | None = None
+    options: Sequence[str] = ()
+    """More of its command line; the last of two wins: ("--appendfsync", "always")."""
 
     @property
     def url(self) -> str:
@@ -63,7 +65,8 @@ class Redis:
     def start(self) -> None:
         """Start it, and wait until it answers."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
-        self.process = subprocess.Popen([find(), *options, "--appendonly", "yes"], stdout=subprocess.DEVNULL)
+        command: list[str | Path] = [find(), *options, "--appendonly", "yes", *self.options]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wait_for("Redis answers", self._answers)
 
     def _answers(self) -> bool:

@@ -18,3 +18,12 @@ def wait_for(what: str, look: Callable[[], T | None], *, within: float = 10.0) -
             return seen
         assert time.monotonic() < deadline, f"waited {within:g} s for: {what}; last seen: {seen!r}"
         time.sleep(0.02)
+
+
+def comes_true(look: Callable[[], object], *, within: float) -> bool:
+    """Whether it becomes true within so many seconds, where either answer is a result."""
+    try:
+        wait_for("", look, within=within)
+    except AssertionError:
+        return False
+    return True

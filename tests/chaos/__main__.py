@@ -1,0 +1,61 @@
+"""`make chaos`: every fault test in full, beside its peer, and the table of `docs/reliability.md` written anew.
+
+    make chaos                          all but the long ones; ends by itself within 15 minutes
+    make chaos ARGS="T4 T5"             these
+    make chaos ARGS="--long B"          also long ones, by name
+    make chaos ARGS="--seed 7 T14"      the same chances again
+    make chaos ARGS="--list"            what there is
+
+Everything is on loopback, in a temporary folder. Each column runs in a process of its own, several side by side; when one has
+used up its time it is ended with all that it started. The exit status is 1 when a promise was broken or not put to the test.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from random import SystemRandom
+
+from bench.report import table
+from tests.chaos.every import campaigns
+from tests.chaos.runner import Runner
+from tests.chaos.table import remember
+
+MINUTES = 15.0
+LANES = 4
+
+
+def main() -> int:
+    """Run what was named."""
+    known = campaigns()
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__.split("\n\n")[0].replace("`", ""))
+    parser.add_argument("names", nargs="*", metavar="T4", help="rows to run; all but the long ones without")
+    parser.add_argument("--seed", type=int, help="draw the same chances again")
+    parser.add_argument("--lanes", type=int, default=LANES, help=f"how many run side by side ({LANES})")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help=f"when to stop whatever still runs ({MINUTES:g})"
+    )
+    parser.add_argument("--long", action="store_true", help="run those of half an hour, too; raises --minutes to 60")
+    parser.add_argument("--list", action="store_true", help="say what there is")
+    said = parser.parse_args()
+    if said.list:
+        sys.stdout.write(table(("row", "promise"), [(each.id, each.promise) for each in known.values()]))
+        return 0
+    unknown = [name for name in said.names if name not in known]
+    if unknown:
+        parser.error(f"there is no row {', '.join(unknown)}; there are: {', '.join(known)}")
+    chosen = [each for each in known.values() if (each.id in said.names if said.names else said.long or not each.long)]
+    seed = SystemRandom().randrange(1_000_000) if said.seed is None else said.seed
+    minutes = max(said.minutes, 60.0) if any(each.long for each in chosen) else said.minutes
+    sys.stderr.write(f"{len(chosen)} rows, seed {seed}, at most {minutes:g} minutes\n")
+    runner = Runner(seed, lanes=said.lanes, deadline=time.monotonic() + 60 * minutes)
+    results = runner.run(chosen)
+    remember(results, seed=seed, at=time.time())
+    for result in results:
+        sys.stdout.write(f"{'kept  ' if result.kept else 'BROKEN'} {result.campaign.id:12} {result.summary}\n")
+    return 0 if all(result.kept for result in results) else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

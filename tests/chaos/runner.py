@@ -1,0 +1,130 @@
+"""Runs campaigns, each column in a process of its own, so that whatever one breaks is not broken for the next."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from tests.chaos.campaign import Campaign, Finding
+
+COLUMNS = ("ours", "peer")
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a campaign."""
+
+    campaign: Campaign
+    ours: Finding | None
+    """None: it did not come to an end; `trouble` says why."""
+    peer: Finding | None
+    seconds: float
+    trouble: str = ""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the promise was put to the test, and never broken."""
+        return self.ours is not None and self.ours.trials > 0 and not self.ours.failures and not self.trouble
+
+    @property
+    def summary(self) -> str:
+        """In a line."""
+        ours = self.ours.said if self.ours else "no result"
+        peer = f" | {self.campaign.peer_name}: {self.peer.said}" if self.peer else ""
+        return f"{ours}{peer}{f' | {self.trouble}' if self.trouble else ''} ({self.seconds:.0f} s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Runs them side by side, and stops at the deadline (monotonic)."""
+
+    seed: int
+    lanes: int
+    deadline: float
+
+    def run(self, chosen: Sequence[Campaign]) -> list[Result]:
+        """All of them, the longest first, those that measure cost alone and last; in the order that they were given."""
+        together = sorted((each for each in chosen if not each.alone), key=lambda each: -each.minutes)
+        with ThreadPoolExecutor(self.lanes) as pool:
+            results = dict(zip((each.id for each in together), pool.map(self._campaign, together), strict=True))
+        for each in chosen:
+            if each.alone:
+                results[each.id] = self._campaign(each)
+        return [results[each.id] for each in chosen]
+
+    def _campaign(self, campaign: Campaign) -> Result:
+        began = time.monotonic()
+        columns = [column for column in COLUMNS if column == "ours" or campaign.peer]
+        findings: dict[str, Finding | None] = {}
+        troubles = []
+        for column in columns:
+            sys.stderr.write(f"{campaign.id} {column} …\n")
+            try:
+                findings[column] = self._column(campaign, column)
+            except _Trouble as trouble:
+                findings[column] = None
+                troubles.append(f"{column}: {trouble}")
+        seconds = time.monotonic() - began
+        result = Result(campaign, findings["ours"], findings.get("peer"), seconds, "; ".join(troubles))
+        sys.stderr.write(f"{campaign.id} {'kept' if result.kept else 'BROKEN'}: {result.summary}\n")
+        return result
+
+    def _column(self, campaign: Campaign, column: str) -> Finding:
+        within = min(60 * campaign.minutes, self.deadline - time.monotonic())
+        if within <= 0:
+            raise _Trouble("the time was over")
+        with tempfile.TemporaryDirectory(prefix="genfleet-chaos-") as folder, tempfile.TemporaryFile("w+") as errors:
+            result = Path(folder) / "result.json"
+            command = [sys.executable, "-m", "tests.chaos.column", campaign.id, column, str(self.seed), str(result)]
+            process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            reader = threading.Thread(target=_show, args=(process, errors), daemon=True)
+            reader.start()
+            try:
+                process.wait(within)
+            except subprocess.TimeoutExpired:
+                raise _Trouble(f"not at an end after {within:.0f} s") from None
+            finally:
+                _end(process)
+                reader.join(5)
+            if process.returncode:
+                errors.seek(0)
+                raise _Trouble("ended with " + (errors.read().strip().splitlines() or ["no word"])[-1])
+            return Finding(**json.loads(result.read_text()))
+
+
+class _Trouble(Exception):
+    """A column that came to no result."""
+
+
+def _show(process: subprocess.Popen[str], errors: object) -> None:
+    """Pass on what it says, and keep it: its last line is why it failed."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        sys.stderr.write(line)
+        errors.write(line)  # type: ignore[attr-defined]
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """It and whatever it started, also in sessions of their own: it has adopted what lost its parent."""
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process.pid)
+        for each in [*parent.children(recursive=True), parent]:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+    process.wait(10)
+
+
+def saved(finding: Finding) -> str:
+    """As a column hands its finding to the runner."""
+    return json.dumps(asdict(finding))
