@@ -24,6 +24,7 @@ from genfleet.store.client import AsyncStore
 from genfleet.store.upkeep import keep_up
 from genfleet_service import bodies, gates, openapi, replies, routes
 from genfleet_service.context import Service
+from genfleet_service.docs_page import docs
 from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
 from genfleet_service.listeners import Listeners
@@ -75,9 +76,14 @@ def create_api(settings: ServiceSettings, keys: KeyRing, stopping: asyncio.Event
         lifespan=_lifespan(settings, keys, stopping),
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
     )
     for router in ROUTERS:
         app.include_router(router)
+    if settings.docs:
+        app.add_route("/docs", docs)
     _check_routers()
     settings.media_dir.mkdir(parents=True, exist_ok=True)
     app.mount("/media", Media(directory=settings.media_dir), name="media")

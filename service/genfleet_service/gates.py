@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 from fastapi import FastAPI
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +22,14 @@ from genfleet_service.keyring import KeyRing
 log = structlog.get_logger(__name__)
 
 Endpoint = Callable[[Request], Awaitable[Response]]
+
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),  # caches on the way do not know that our answers depend on the key
+)
+"""What an answer says unless it says otherwise: it is data for whoever asked, and no page, script or frame."""
 
 
 class KeyGate:
@@ -112,7 +120,7 @@ class Express:
 
 
 class Net:
-    """Turns what was raised into the documented body. Outermost, so nothing leaves as a bare 500."""
+    """Turns what was raised into the documented body, and gives every answer its headers. Outermost, so nothing leaves bare."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -123,7 +131,10 @@ class Net:
 
         async def noted(message: Message) -> None:
             nonlocal started
-            started = started or message["type"] == "http.response.start"
+            if message["type"] == "http.response.start":
+                started = True
+                given = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(each for each in _HEADERS if each[0] not in given)]
             await send(message)
 
         try:
@@ -133,7 +144,7 @@ class Net:
                 raise
             refusal = refusal_of(error)
             if not started:
-                await refusal.reply()(scope, receive, send)
+                await refusal.reply()(scope, receive, noted)
 
 
 def refusal_of(error: Exception) -> replies.Refusal:
@@ -141,6 +152,8 @@ def refusal_of(error: Exception) -> replies.Refusal:
     match error:
         case replies.Refusal():
             return error
+        case ClientDisconnect():
+            return replies.incomplete()  # nobody hears it
         case StoreUnavailable():
             log.warning("store_unavailable", reason=str(error))
             return replies.unavailable()

@@ -16,6 +16,7 @@ from genfleet.errors import ConfigurationError, GenfleetError
 from genfleet.store.client import SyncStore
 from genfleet_service import key_commands
 from genfleet_service.app import create_app
+from genfleet_service.connections import Connection, Patience, end_late
 from genfleet_service.settings import ServiceSettings
 
 MACOS_MOST = 10_240
@@ -40,11 +41,17 @@ def main() -> int:
 
 
 class _Server(uvicorn.Server):
-    """Says that it stops before it waits for its connections: event streams would keep it waiting."""
+    """Hangs up on who is too slow, and says that it stops before it waits for its connections: event streams would keep it waiting."""
 
-    def __init__(self, config: uvicorn.Config, stopping: asyncio.Event) -> None:
+    def __init__(self, config: uvicorn.Config, patience: Patience, stopping: asyncio.Event) -> None:
         super().__init__(config)
-        self._stopping = stopping
+        self._patience, self._stopping = patience, stopping
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second; nobody may take for ever to say what they want."""
+        if counter % 10 == 0:
+            end_late(self.server_state.connections, asyncio.get_running_loop().time(), self._patience)
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End what goes on for long, then as usual."""
@@ -62,10 +69,14 @@ def _serve(settings: ServiceSettings) -> int:
             log_config=None,
             access_log=False,  # one line a request would cost more than the request
             server_header=False,
-            proxy_headers=False,  # nothing here depends on the caller's address
+            http=Connection,
+            ws="none",
+            # Who called is written down, see `audit.py`; a header says that only if a proxy of ours wrote it.
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
             timeout_graceful_shutdown=10,
         )
-        server = _Server(config, stopping)
+        server = _Server(config, Patience(settings.head_seconds, settings.request_seconds), stopping)
         server.run(sockets=[listener])
     return 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -9,11 +10,13 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 _HEADERS = {
-    "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cache-Control": "private, max-age=86400, immutable",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
+
+_SHOWN = re.compile(r"image/(?:png|jpeg|webp|gif)|(?:video|audio)/")
+"""What a browser may show by itself. Everything else it is to save: pages and drawings can hold programs."""
 
 
 class Media(StaticFiles):
@@ -23,4 +26,6 @@ class Media(StaticFiles):
         """A file, with headers that keep it from being anything but a file."""
         response = await super().get_response(path, scope)
         response.headers.update(_HEADERS)
+        if not _SHOWN.match(response.headers.get("Content-Type", "")):
+            response.headers["Content-Disposition"] = "attachment"
         return response

@@ -108,6 +108,11 @@ def changed_meanwhile() -> Refusal:
     return Refusal(409, "conflict", "Somebody else changed this just now: look at it, and try again")
 
 
+def incomplete() -> Refusal:
+    """The client went before its request was complete."""
+    return Refusal(400, "incomplete_request", "The request ended before its body was complete")
+
+
 def too_large(limit: int) -> Refusal:
     """A body over the limit (NS-006)."""
     message = (

@@ -23,10 +23,18 @@ class ServiceSettings(ProgramSettings):
         validation_alias=AliasChoices("API_KEY", "CELERY_API_KEY", "CELERY_TASK_API_KEY"),
     )
     """Keys that are always valid, separated by commas (PI-021). Others are made by `genfleet-api create-key`."""
+    trusted_proxies: str = ""
+    """Addresses or networks, separated by commas, whose `X-Forwarded-For` is believed, for the audit log. None: nobody's."""
+    docs: bool = True
+    """Whether `/docs` and `/openapi.json` are served."""
     health_needs_key: bool = False
     """Whether /api/v1/health refuses requests without a key (PI-008)."""
     body_limit: int = Field(default=4 * 1024 * 1024, ge=1024)
     """Largest request body, in bytes. A `data:` URI of 2 MB fits (`genfleet.contract.task_data.Source`), and what is around it."""
+    head_seconds: float = Field(default=10, gt=0)
+    """How long a client may take for the head of a request, or be silent before it, until its connection is closed."""
+    request_seconds: float = Field(default=60, gt=0)
+    """The same for a whole request with its body."""
     heartbeat_seconds: float = Field(default=15, ge=0.05, le=600)
     """An event stream on which nothing happens says so this often, so that nobody on the way takes it for dead."""
     longest_wait_seconds: int = Field(default=60, ge=0, le=600)
