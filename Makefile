@@ -57,13 +57,20 @@ fuzz: $(INSTALLED) ## Send the API many requests that nobody thought of: FUZZ_EX
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} \
 		$(BIN)/python -m pytest tests/service/test_fuzz.py -s $(ARGS)
 
-check: $(INSTALLED) ## Lint, format, types and import contracts; changes nothing
+check: $(INSTALLED) ## Lint, format, types, import contracts and known vulnerabilities; changes nothing
 	@failed=; \
 	echo "ruff check" && $(BIN)/ruff check --quiet . || failed=1; \
 	echo "ruff format" && $(BIN)/ruff format --quiet --diff . || failed=1; \
 	echo "mypy" && $(BIN)/mypy || failed=1; \
 	echo "import contracts" && $(BIN)/lint-imports --no-logo || failed=1; \
+	echo "audit" && $(BIN)/python -m tools.audit || failed=1; \
 	test -z "$$failed"
+
+audit: $(INSTALLED) ## Ask PyPI for known vulnerabilities of what is locked; ARGS=--strict fails if it cannot be asked
+	@$(BIN)/python -m tools.audit $(ARGS)
+
+sbom: $(INSTALLED) ## Write what is in each image to build/sbom, as CycloneDX
+	@$(BIN)/python -m tools.sbom $(ARGS)
 
 format: $(INSTALLED) ## Format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -103,7 +110,7 @@ clean: ## Remove .venv, caches, build output and the data of `make up`
 		clients/typescript/dist clients/typescript/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help up install test cluster-test fuzz chaos check format generate bench lock images clean
+.PHONY: help up install test cluster-test fuzz chaos check audit sbom format generate bench lock images clean
 
 # ---- the environment ------------------------------------------------------------------------------------------------
 

@@ -8,8 +8,12 @@ RUN /build/bin/pip --python /opt/venv install --quiet --no-cache-dir --disable-p
         --require-hashes -r flower.txt
 
 FROM ${BASE}
+# Nothing of the base is left that becomes root or installs programs.
 RUN groupadd --gid 10001 genfleet \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin genfleet
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /tmp --shell /usr/sbin/nologin genfleet \
+    && find / -xdev -type f -perm /6000 -exec chmod a-s {} + \
+    && rm -rf /usr/bin/pip* /usr/lib/python3/dist-packages/pip* /var/lib/apt/lists/* \
+        /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip*
 COPY --from=build /opt/venv /opt/venv
 COPY celeryconfig.py /flower/
 ENV PATH=/opt/venv/bin:$PATH \
@@ -21,5 +25,5 @@ EXPOSE 5555
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s \
     CMD ["python", "-c", "import urllib.request as u; u.urlopen('http://127.0.0.1:5555/healthcheck', timeout=4)"]
-# Flower itself reads FLOWER_BASIC_AUTH, and would let everybody in without it.
-CMD ["sh", "-c", ": \"${FLOWER_BASIC_AUTH:?is empty: set it to name:password, in .env}\"; exec celery --broker=\"$CELERY_BROKER_URL\" flower --port=5555"]
+# It reads CELERY_BROKER_URL and FLOWER_BASIC_AUTH. Without the latter celeryconfig.py refuses: Flower would let everybody in.
+CMD ["celery", "flower", "--port=5555"]

@@ -18,13 +18,17 @@ worker() {
 }
 
 flower() {
-    : "${FLOWER_BASIC_AUTH:?is not set: Flower asks for name:password}"
+    # Without it Flower lets everybody in, and who is in may stop workers.
+    if [[ ${FLOWER_BASIC_AUTH:-} != ?*:?* ]]; then
+        echo "FLOWER_BASIC_AUTH is not set: Flower asks for name:password" >&2
+        exit 1
+    fi
     export FLOWER_BASIC_AUTH
     celery -A genfleet_workers.celery_app flower --address=127.0.0.1 --port=5555 &
 }
 
 case ${1:-all} in
-    all) worker; flower ;;
+    all) flower; worker ;;
     worker) worker ;;
     flower) flower ;;
     *) echo "start_celery.sh: worker, flower, or nothing for both" >&2; exit 2 ;;

@@ -7,6 +7,7 @@ import os
 import re
 import runpy
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -133,18 +134,45 @@ def test_ports_are_open_to_this_machine_alone() -> None:
     }
 
 
-def test_flower_does_not_start_without_a_password() -> None:
-    """Its command ends with a sentence that says what to set, before Flower is there."""
-    (command,) = re.findall(r"^CMD (.+)$", (FOLDER / "flower.Dockerfile").read_text(), re.MULTILINE)
+@pytest.mark.parametrize("password", ["", "me", ":", "me:", ":secret"])
+def test_flower_does_not_start_without_a_password(password: str) -> None:
+    """S24: Celery's command ends as it reads Flower's configuration, before there is a Flower, and says what to set."""
+    ended = _with_flowers_configuration("report", FLOWER_BASIC_AUTH=password)
 
+    assert ended.returncode != 0
+    assert "FLOWER_BASIC_AUTH is empty, or no name:password: set it in .env" in ended.stderr
+    assert _with_flowers_configuration("report", FLOWER_BASIC_AUTH="me:secret").returncode == 0
+
+
+def test_flower_starts_when_it_is_asked_for_alone() -> None:
+    """S24: by a profile of its own, without a shell that could be told more, and without the API's keys."""
+    (command,) = re.findall(r"^CMD (.+)$", (FOLDER / "flower.Dockerfile").read_text(), re.MULTILINE)
+    (folder,) = re.findall(r"^WORKDIR (.+)$", (FOLDER / "flower.Dockerfile").read_text(), re.MULTILINE)
+
+    assert json.loads(command) == ["celery", "flower", "--port=5555"]
+    assert f"COPY celeryconfig.py {folder}/" in (FOLDER / "flower.Dockerfile").read_text()
+    assert SERVICES["flower"]["profiles"] == ["flower"]
+    assert "env_file" not in SERVICES["flower"]
+    assert not {"FLOWER_UNAUTHENTICATED_API"} & set(SERVICES["flower"]["environment"])
+
+
+def test_the_shell_script_starts_no_open_flower() -> None:
+    """S24: nor anything else, so that nobody thinks that all of it runs."""
+    script = ROOT / "deploy" / "pm2" / "start_celery.sh"
     ended = subprocess.run(
-        json.loads(command), env={"FLOWER_BASIC_AUTH": ""}, capture_output=True, text=True, check=False, timeout=10
+        [script], env={"FLOWER_BASIC_AUTH": "me:"}, capture_output=True, text=True, check=False, timeout=10
     )
 
     assert ended.returncode != 0
-    assert "FLOWER_BASIC_AUTH: is empty: set it to name:password" in ended.stderr
-    assert SERVICES["flower"]["profiles"] == ["flower"]
-    assert "env_file" not in SERVICES["flower"]  # the API's keys are none of its business
+    assert ended.stderr == "FLOWER_BASIC_AUTH is not set: Flower asks for name:password\n"
+
+
+def _with_flowers_configuration(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Celery's command in the folder of Flower's configuration."""
+    command = [sys.executable, "-m", "celery", *words]
+    return subprocess.run(
+        command, cwd=FOLDER, env={**os.environ, **environment}, capture_output=True, text=True, check=False, timeout=30
+    )
 
 
 # -- nothing is lost -----------------------------------------------------------------------------------------------------
@@ -245,8 +273,9 @@ def test_the_api_listens_where_compose_looks(name: str, monkeypatch: pytest.Monk
     assert ServiceSettings().port == 8000
 
 
-def test_flower_reads_the_queues_as_workers_do() -> None:
+def test_flower_reads_the_queues_as_workers_do(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same lists for one queue, and the same patience with messages that are worked on."""
+    monkeypatch.setenv("FLOWER_BASIC_AUTH", "me:secret")
     options = runpy.run_path(str(FOLDER / "celeryconfig.py"))["broker_transport_options"]
 
     assert options["priority_steps"] == list(keys.PRIORITY_STEPS)

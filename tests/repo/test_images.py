@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from tools.locks import LOCKS, pins
 
 ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements"
@@ -24,12 +27,10 @@ WORKERS_OWN = {"celery", "imageio-ffmpeg", "numpy", "pillow"}
 
 def locked(file: Path) -> dict[str, set[str]]:
     """The hashes of each pinned distribution, by its pin with its version and marker."""
-    pins: dict[str, set[str]] = {}
-    for line in file.read_text().replace("\\\n", "").splitlines():
-        pin, *hashes = line.split("--hash=")
-        if pin.strip() and not pin.lstrip().startswith("#"):
-            pins[pin.strip()] = {each.strip() for each in hashes}
-    return pins
+    return {
+        f"{pin.release.name}=={pin.release.version}" + (f" ; {pin.marker}" if pin.marker else ""): set(pin.hashes)
+        for pin in pins(file)
+    }
 
 
 def names(file: Path) -> set[str]:
@@ -100,6 +101,39 @@ def test_an_image_has_what_its_programs_ask_for(image: str, extras: list[str]) -
             assert version.version in wanted.specifier, f"{pin}: run `make lock`"
 
 
+def test_nothing_is_installed_from_a_file_without_hashes(tmp_path: Path) -> None:
+    """S22: each requirements file that a Dockerfile, script or make target names is one of the locks, and those are whole."""
+    places = [*ROOT.glob("Dockerfile.*"), ROOT / "Makefile", ROOT / "requirements.txt", *(ROOT / "deploy").rglob("*")]
+    texts = [path.read_text() for path in places if path.is_file()]
+    named = {Path(each).name for text in texts for each in re.findall(r"-r \\?(\S+\.txt)", text)}
+
+    assert {"api.txt", "worker.txt", "build.txt", "flower.txt", "lock.txt"} <= named
+    assert named - {"requirements.txt"} <= {lock.name for lock in LOCKS}
+    for lock in LOCKS:
+        assert all(each.startswith("sha256:") and len(each) == 71 for pin in pins(lock) for each in pin.hashes), lock
+    for line in ("celery==5.7.0", "celery>=5 --hash=sha256:00", "celery --hash=sha256:00"):
+        (tmp_path / "loose.txt").write_text(line)
+        with pytest.raises(ValueError, match="pin it with == and its hashes"):
+            pins(tmp_path / "loose.txt")
+
+
+def test_a_base_without_a_digest_has_its_reason() -> None:
+    """S22: each image that ours are made from, or that is started beside them, is named by its digest or in the page's list."""
+    texts = [path.read_text() for path in (*DOCKERFILES, *(ROOT / "deploy").rglob("*")) if path.is_file()]
+    bases = {base for text in texts for base in re.findall(r"^ARG BASE=(\S+)", text, re.MULTILINE)}
+    started = set(
+        re.findall(r"^ +image: (redis:\S+)", (ROOT / "deploy/compose/compose.yaml").read_text(), re.MULTILINE)
+    )
+    page = (ROOT / "docs" / "security.md").read_text()
+
+    assert bases
+    assert started
+    for image in bases | started:
+        assert "@sha256:" in image or f"| `{image}` |" in page, (
+            f"{image}: name a digest, or the reason in docs/security.md"
+        )
+
+
 def test_the_wheel_is_built_with_locked_tools() -> None:
     """What the build system requires is locked too: an image takes nothing that has no hash."""
     required = {canonicalize_name(Requirement(line).name) for line in PROJECT["build-system"]["requires"]}
@@ -133,6 +167,29 @@ def test_a_command_can_be_replaced(dockerfile: Path) -> None:
     assert command
     assert command[1] in PROJECT["project"]["scripts"]
     assert "ENTRYPOINT" not in dict(instructions(dockerfile))
+
+
+EVERY_DOCKERFILE = [*DOCKERFILES, ROOT / "deploy" / "compose" / "flower.Dockerfile"]
+
+
+@pytest.mark.parametrize("file", EVERY_DOCKERFILE, ids=lambda path: path.name)
+def test_an_image_needs_no_shell(file: Path) -> None:
+    """S19: its command and its health check are programs with their arguments; no string that a shell would read."""
+    command, check = last(file, "CMD"), last(file, "HEALTHCHECK").partition("CMD ")[2]
+
+    for words in (command, check):
+        program, *_ = json.loads(words)
+        assert program not in {"sh", "bash", "/bin/sh", "/bin/bash"}
+
+
+@pytest.mark.parametrize("file", EVERY_DOCKERFILE, ids=lambda path: path.name)
+def test_an_image_has_nothing_of_its_base_that_becomes_root_or_installs(file: Path) -> None:
+    """S22: whatever base it has; `tests/cluster/test_images.py` looks into the images themselves."""
+    prepared = last(file, "RUN")
+
+    assert "find / -xdev -type f -perm /6000 -exec chmod a-s {} +" in prepared
+    for folder in ("/usr/bin", "/usr/local/bin"):
+        assert f" {folder}/pip*" in prepared
 
 
 def test_an_image_is_made_of_what_is_known(dockerfile: Path) -> None:
