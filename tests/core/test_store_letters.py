@@ -8,7 +8,7 @@ from genfleet.store.client import SyncStore
 from genfleet.store.dead_letters import RAW_KEPT, Letter, LetterState, Resent
 from tests.support.servers import Redis
 
-LIST = broker_list("gpu_medium", 2).encode()
+LIST = broker_list("gpu_medium", 2)
 
 
 def waiting(store: SyncStore, queue: str | None = None) -> list[Letter]:

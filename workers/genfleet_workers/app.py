@@ -28,6 +28,7 @@ from genfleet_workers.beat import Beat
 from genfleet_workers.claims import Claims
 from genfleet_workers.engines.base import Engine
 from genfleet_workers.machine import Machine
+from genfleet_workers.reception import GuardedAMQP, Reception
 from genfleet_workers.request import Request
 from genfleet_workers.settings import WorkerSettings
 
@@ -45,7 +46,7 @@ CONNECT_EVERY_S = 5
 
 def create_app(settings: WorkerSettings) -> Celery:
     """The Celery app: every task type by its documented name, and the settings that make losses impossible."""
-    app = Celery("genfleet", broker=broker.url(settings.redis), set_as_current=True)
+    app = Celery("genfleet", broker=broker.url(settings.redis), amqp=GuardedAMQP, set_as_current=True)
     app.conf.update(_configuration(settings))
     for task_type in TASK_TYPES.values():
         app.task(**_task_options(task_type, settings))(_attempt)
@@ -160,7 +161,8 @@ def run_worker(settings: WorkerSettings) -> int:
     app = create_app(settings)
     store = SyncStore(settings.redis)
     beat = Beat(settings, store, Machine())
-    app.claims = Claims(store, beat.holdings, settings.worker_id, settings.gpus)
+    app.claims = Claims(store, beat.holdings, settings.worker_id, settings.queue, settings.gpus)
+    app.conf.broker_transport_options["receive"] = Reception(app.claims, app.now)
     app.show_turn = partial(_touch, settings.beat_file)
     app.unfit = mmap(-1, 1)
     app.steps["consumer"].add(KeepPlaces)

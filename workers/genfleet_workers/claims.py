@@ -26,6 +26,8 @@ class Claims:
     store: SyncStore
     holdings: Holdings
     worker: str
+    queue: str
+    """The queue of this worker; the broker may have other names for it."""
     gpus: float = 0
     """Those of this worker."""
 
@@ -58,12 +60,21 @@ class Claims:
         except StoreUnavailable:
             self.holdings.report(report)
 
-    def set_aside(self, task_id: str, name: str, reason: str) -> None:
-        """Keep a message that could not be judged, with its reason, where people find it."""
+    def set_aside(self, reason: str, message: bytes, broker_list: str, **known: str) -> None:
+        """Keep a message that could not be judged, with its reason, where people find it.
+
+        Whatever comes in the way: the worker goes on.
+        """
+        log.warning("message_set_aside", reason=reason, size=len(message), **known)
+        call = dead_letters.set_message_aside(
+            reason, message, broker_list=broker_list, queue=self.queue, worker=self.worker, **known
+        )
         try:
-            self.store.run(dead_letters.set_aside(reason, task_id=task_id, task_type=name, worker=self.worker))
-        except StoreUnavailable as error:
-            log.warning("not_set_aside", task_id=task_id, task_type=name, reason=str(error))
+            self.store.run(call)
+        except StoreUnavailable:
+            self.holdings.report(call)  # the beat tells it when Redis is back
+        except Exception:
+            log.exception("not_set_aside", **known)
 
 
 def _adopted(task_id: str, name: str, headers: Mapping[str, Any]) -> NewTask:

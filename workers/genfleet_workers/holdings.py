@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -45,7 +46,7 @@ class Holdings:
         self._wake = wake
         self._lock = threading.Lock()
         self._held: dict[tuple[str, int], Holding] = {}
-        self._reports: list[Call[bool]] = []
+        self._reports: list[Call[Any]] = []
 
     def __len__(self) -> int:
         return len(self._held)
@@ -84,18 +85,18 @@ class Holdings:
 
     # -- reports -------------------------------------------------------------------------------------------------------
 
-    def report(self, report: Call[bool]) -> None:
+    def report(self, report: Call[Any]) -> None:
         """What Redis is to be told at the next beat, or the one after that."""
         with self._lock:
             self._reports.append(report)
         self._wake()
 
-    def reports(self) -> list[Call[bool]]:
+    def reports(self) -> list[Call[Any]]:
         """What Redis has not been told yet. Call `delivered` with each that it took."""
         with self._lock:
             return list(self._reports)
 
-    def delivered(self, report: Call[bool]) -> None:
+    def delivered(self, report: Call[Any]) -> None:
         """Redis has had this."""
         with self._lock:
             self._reports.remove(report)

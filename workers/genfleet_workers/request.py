@@ -10,11 +10,13 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+import orjson
 import structlog
 from billiard.exceptions import TimeLimitExceeded
 from celery.worker.request import Request as CeleryRequest
 from redis.exceptions import ResponseError
 
+from genfleet.contract.keys import broker_list
 from genfleet.errors import StoreUnavailable
 from genfleet.store import steps
 
@@ -62,8 +64,20 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
         except Exception as error:
             # Nothing that a message or a record holds may end the worker.
             log.exception("claim_failed", task_id=self.id, task_type=self.type)
-            self._claims.set_aside(self.id, self.type, f"{type(error).__name__}: {error}")
+            self._set_aside(f"{type(error).__name__}: {error}")
             return None
+
+    def _set_aside(self, reason: str) -> None:
+        sent = self.message.serializable()
+        properties = sent["properties"]  # as `messages.judge` made them
+        self._claims.set_aside(
+            reason,
+            orjson.dumps(sent),
+            broker_list(properties["delivery_info"]["routing_key"], properties["priority"]),
+            task_id=self.id,
+            task_type=self.type,
+            tag=properties["delivery_tag"],
+        )
 
     def on_accepted(self, pid: int, time_accepted: float) -> None:
         """A process has taken the task."""

@@ -59,6 +59,10 @@ class Letter:
     resent_ms: int | None
     by: str | None
     """Id of the API key by which it was sent again."""
+    times: int
+    """How often it came. More than once: a task of ours waits for a worker that can read its message."""
+    last_ms: int
+    """When it came last."""
     raw: bytes | None = None
     """The message as it came, or its beginning. Left out of lists."""
 
@@ -86,6 +90,8 @@ class Letter:
             size=number("size"),
             resent_ms=number("resent"),
             by=text("by"),
+            times=number("times") or 1,
+            last_ms=number("last") or 0,
             raw=fields.get(b"raw"),
         )
 
@@ -106,8 +112,8 @@ def set_aside(reason: str, **known: str) -> Call[int]:
     return Call(script("set_aside"), args, int)
 
 
-def set_message_aside(reason: str, message: bytes, *, broker_list: bytes, **known: str) -> Call[int]:
-    """The same with the message itself, and the list that it came from."""
+def set_message_aside(reason: str, message: bytes, *, broker_list: str, **known: str) -> Call[int]:
+    """The same with the message itself, and the list that it came from; `tag`: kombu's, which need not keep it any more."""
     call = set_aside(reason, **known)
     raw = ("raw", message[:RAW_KEPT], "size", len(message), "list", broker_list)
     return Call(call.what, (*call.args, *raw), int)

@@ -7,7 +7,7 @@ for _, id in ipairs(redis.call('ZREVRANGE', key.dead_letters(state), 0, -1)) do
   if queue == '' or of == queue then
     total = total + 1
     if total > offset and #rows < limit then
-      local names = { 'state', 'at', 'reason', 'queue', 'task_id', 'task_type', 'worker', 'size', 'resent', 'by' }
+      local names = { 'state', 'at', 'reason', 'queue', 'task_id', 'task_type', 'worker', 'size', 'resent', 'by', 'times', 'last' }
       local values, row = redis.call('HMGET', key.dead_letter(id), unpack(names)), {}
       for i, name in ipairs(names) do
         if values[i] then row[#row + 1], row[#row + 2] = name, values[i] end

@@ -264,8 +264,9 @@ end
 -- Keeps what could not be judged, for people to look at: a reason, and names and values of what else is known.
 local function set_aside(now, reason, ...)
   local id = redis.call('HINCRBY', key.counters(), 'dead_letters', 1)
-  redis.call('HSET', key.dead_letter(id), 'at', now, 'reason', reason, ...)
+  redis.call('HSET', key.dead_letter(id), 'at', now, 'last', now, 'times', 1, 'reason', reason, ...)
   move_letter(id, 'new', 'waiting', now)
+  return id
 end
 
 -- Does a chore for one task. A record that is broken must not keep the others from theirs: it leaves `zset` for the dead
