@@ -290,6 +290,8 @@ class Controller:
             middle = len(queues) // 2
             first, second = await asyncio.gather(self._survey(queues[:middle]), self._survey(queues[middle:]))
             return max(first[0], second[0]), [*first[1], *second[1]]
+        metrics.QUARANTINED.set(survey.quarantined)
+        metrics.DEAD_LETTERS.set(survey.dead_letters)
         return survey.now_ms / 1000, survey.queues
 
     def _follow(self, fleet: Fleet, queue_seen: QueueSeen | None, now: float, woken: float | None) -> None:

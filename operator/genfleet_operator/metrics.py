@@ -32,6 +32,10 @@ UNSCHEDULABLE = Gauge(
     "genfleet_workers_unschedulable", "Workers for which no node has room.", _QUEUE, registry=REGISTRY
 )
 DEGRADED = Gauge("genfleet_queue_degraded", "1 if something needs a person's attention.", _QUEUE, registry=REGISTRY)
+QUARANTINED = Gauge("genfleet_quarantined_tasks", "Tasks in quarantine, of all queues.", registry=REGISTRY)
+DEAD_LETTERS = Gauge(
+    "genfleet_dead_letters", "Messages and records that were set aside, and that nobody has seen to.", registry=REGISTRY
+)
 
 DECISIONS = Counter(
     "genfleet_decisions_total", "Changes of size or reason, by the reason.", (*_QUEUE, "reason"), registry=REGISTRY

@@ -62,13 +62,13 @@ def scope_needed(method: str, path: str) -> Scope | None:
     match path.split("/")[3:]:
         case ["health"]:
             return None
-        case ["keys", *_]:
+        case ["keys", *_] | ["dead-letters", *_]:  # those are of all projects, and hold what was sent
             return Scope.ADMIN
         case ["webhooks", "secret", *_]:  # the one that the key's own tasks are signed with
             return Scope.SUBMIT
         case _ if method in _LOOKS:
             return Scope.READ
-        case ["tasks" | "projects", *_]:
+        case ["tasks" | "projects" | "quarantine", *_]:
             return Scope.SUBMIT
         case _:
             return Scope.ADMIN

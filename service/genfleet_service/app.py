@@ -29,7 +29,20 @@ from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
 from genfleet_service.listeners import Listeners
 from genfleet_service.media import Media
-from genfleet_service.routes import batches, bulk, events, fleet, health, projects, queues, tasks, usage, webhooks
+from genfleet_service.routes import (
+    batches,
+    bulk,
+    dead_letters,
+    events,
+    fleet,
+    health,
+    projects,
+    quarantine,
+    queues,
+    tasks,
+    usage,
+    webhooks,
+)
 from genfleet_service.routes import keys as key_routes
 from genfleet_service.settings import ServiceSettings
 from genfleet_service.slips import refuse_misspelt_query
@@ -48,6 +61,8 @@ ROUTERS = (
     bulk.router,
     usage.router,
     webhooks.router,
+    quarantine.router,
+    dead_letters.router,
     batches.router,
     tasks.router,
     events.router,

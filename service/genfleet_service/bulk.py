@@ -80,7 +80,7 @@ class BulkBody(TypedDict):
     sample: list[SampleTask]
 
 
-_NOTHING: BulkBody = {
+NOTHING: BulkBody = {
     "dry_run": False,
     "matched": 0,
     "done": 0,
@@ -119,7 +119,7 @@ async def dry_run(service: Service, wanted: Sequence[Filter]) -> BulkBody:
     )
     total = sum(page.total for page in pages)
     sample = [_sample(task) for page in pages for task in page.tasks][:SAMPLE]
-    return {**_NOTHING, "dry_run": True, "matched": total, "remaining": total, "sample": sample}
+    return {**NOTHING, "dry_run": True, "matched": total, "remaining": total, "sample": sample}
 
 
 def _sample(task: Listed) -> SampleTask:
@@ -141,7 +141,7 @@ async def cancel(service: Service, wanted: Sequence[Filter]) -> BulkBody:
             done, left, chunks = done + swept.done, swept.left, chunks - 1
             one = replace(one, before_ms=swept.before_ms)  # noqa: PLW2901  the same, with its end fixed
         remaining += left
-    return {**_NOTHING, "matched": done + remaining, "done": done, "remaining": remaining}
+    return {**NOTHING, "matched": done + remaining, "done": done, "remaining": remaining}
 
 
 @dataclass
@@ -174,7 +174,7 @@ async def retry(service: Service, caller: Caller, wanted: Filter, cursor: str | 
             break
     handled = at.done + at.skipped
     return {
-        **_NOTHING,
+        **NOTHING,
         "matched": handled + at.left,
         "done": at.done,
         "skipped": at.skipped,
@@ -200,7 +200,7 @@ async def _submit(service: Service, caller: Caller, at: _Progress, chosen: Seque
     Of those after it some may be in nevertheless, as one queue may be full and another not: these are done, and the next
     request skips them.
     """
-    tasks = [_again(at.wanted.project, caller, one) for one in chosen]
+    tasks = [again(at.wanted.project, caller, one) for one in chosen]
     answers = await service.store.run_all([steps.submit_within(caller.limits, task) for task in tasks])
     for one, task, answer in zip(chosen, tasks, answers, strict=True):
         is_new = not isinstance(answer, Refused) and not answer.known
@@ -214,7 +214,8 @@ async def _submit(service: Service, caller: Caller, at: _Progress, chosen: Seque
             at.left += not is_new
 
 
-def _again(project: str, caller: Caller, one: Chosen) -> NewTask:
+def again(project: str, caller: Caller, one: Chosen) -> NewTask:
+    """The same task anew. Again and again, it is one task."""
     return NewTask(
         id=str(uuid.uuid5(_SAME, one.id)),
         project=project,

@@ -98,7 +98,52 @@ _USAGE = {
     "gpu_seconds": 25921.0,
 }
 
+_QUARANTINED_AT = "2025-01-15T10:32:41Z"
+_LETTER = {
+    "letter_id": 17,
+    "status": "waiting",
+    "reason": "Unknown task type 'generate_hologram': this worker knows generate_image, generate_video",
+    "queue": "gpu_heavy",
+    "task_id": _TASK,
+    "task_type": "generate_hologram",
+    "worker": "gpu-heavy-7c9f@node-2",
+    "size": 912,
+    "times": 1,
+    "at": _STARTED,
+    "last_at": _STARTED,
+    "resent_at": None,
+    "resent_by": None,
+}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
+    "QuarantineBody": {
+        "tasks": [
+            {
+                "task_id": _TASK,
+                "project_id": _PROJECT,
+                "task_type": "generate_video",
+                "queue": "gpu_heavy",
+                "created_at": _CREATED,
+                "quarantined_at": _QUARANTINED_AT,
+                "error": "Gave up: 3 workers were lost while they ran this task (its worker stopped answering)",
+            }
+        ],
+        "pagination": {"page": 1, "limit": 20, "total": 1, "total_pages": 1},
+    },
+    "QuarantineRetry": {"project_id": _PROJECT, "dry_run": True},
+    "ReleasedBody": {
+        "task_id": _TASK,
+        "status": "failed",
+        "message": "The task has left the quarantine, and stays failed",
+    },
+    "DeadLetters": {
+        "dead_letters": [_LETTER],
+        "pagination": {"page": 1, "limit": 20, "total": 1, "total_pages": 1},
+    },
+    "FullDeadLetter": {**_LETTER, "message": '{"headers": {"task": "generate_hologram"}}', "complete": True},
+    "RemovedLetter": {"letter_id": 17, "message": "The dead letter has been removed"},
+    "LetterFilter": {"queue": "gpu_heavy", "dry_run": True},
+    "LettersBody": {"dry_run": True, "matched": 4, "done": 0, "skipped": 0},
     "EventsBody": {
         "task_id": _TASK,
         "events": [
@@ -307,6 +352,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             "retried_tasks": 36,
             "cancelled_tasks": 0,
             "average_durations": {"generate_video": 280.4, "generate_image": 38.0},
+        },
+        "losses": {
+            "quarantined": 1,
+            "dead_letters": 1,
+            "lost_workers_total": 7,
+            "recovered_messages_total": 2,
+            "quarantined_total": 1,
+            "dropped_quarantined_total": 0,
+            "dead_letters_total": 17,
+            "dropped_dead_letters_total": 0,
         },
         "timestamp": _CREATED,
     },

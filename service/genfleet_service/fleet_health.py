@@ -11,7 +11,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
 from genfleet.contract.task_types import TASK_TYPES
-from genfleet.store.records import Overview, QueueSeen, WorkerSeen
+from genfleet.store.records import Overview, QueueSeen, Survey, WorkerSeen
 from genfleet_service.views import Moment
 
 GB = 1_000_000_000
@@ -48,10 +48,28 @@ class Metrics(Counts):
     average_durations: dict[str, float]
 
 
+class Losses(TypedDict):
+    """What was lost and came back, and what waits for people.
+
+    `quarantined` and `dead_letters` are those there now; the others count since the store was made, and `dropped_…` what
+    nobody looked at in time.
+    """
+
+    quarantined: int
+    dead_letters: int
+    lost_workers_total: int
+    recovered_messages_total: int
+    quarantined_total: int
+    dropped_quarantined_total: int
+    dead_letters_total: int
+    dropped_dead_letters_total: int
+
+
 class MetricsBody(TypedDict):
-    """Lasting numbers of all tasks (TS-063)."""
+    """Lasting numbers of all tasks (TS-063), and what was lost on the way."""
 
     metrics: Metrics
+    losses: Losses
     timestamp: Moment
 
 
@@ -124,6 +142,21 @@ def metrics(seen: Overview) -> Metrics:
         "retried_tasks": seen.counters.get("retried_tasks", 0),
         "cancelled_tasks": seen.counters.get("cancelled_tasks", 0),
         "average_durations": average_durations(seen.counters),
+    }
+
+
+def losses(seen: Overview, survey: Survey) -> Losses:
+    """What people may have to see to."""
+    count = seen.counters.get
+    return {
+        "quarantined": survey.quarantined,
+        "dead_letters": survey.dead_letters,
+        "lost_workers_total": count("lost_workers", 0),
+        "recovered_messages_total": count("recovered_messages", 0),
+        "quarantined_total": count("quarantined_tasks", 0),
+        "dropped_quarantined_total": count("dropped_quarantined", 0),
+        "dead_letters_total": count("dead_letters", 0),
+        "dropped_dead_letters_total": count("dropped_dead_letters", 0),
     }
 
 

@@ -103,6 +103,16 @@ def no_such_key(key_id: str) -> Refusal:
     return Refusal(404, "key_not_found", f"API key with ID '{key_id}' not found")
 
 
+def not_in_quarantine(task_id: str) -> Refusal:
+    """Whether there is no such task, or it is elsewhere, or of a project that the key may not see."""
+    return Refusal(404, "not_in_quarantine", f"Task with ID '{task_id}' is not in quarantine")
+
+
+def no_such_letter(letter_id: int) -> Refusal:
+    """It was never there, or is gone."""
+    return Refusal(404, "dead_letter_not_found", f"Dead letter {letter_id} not found")
+
+
 def changed_meanwhile() -> Refusal:
     """Two people changed the same at once, and the other was faster."""
     return Refusal(409, "conflict", "Somebody else changed this just now: look at it, and try again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, NotRequired
@@ -95,6 +96,11 @@ class Pagination(TypedDict):
     limit: int
     total: int
     total_pages: int
+
+
+def pagination(page: int, limit: int, total: int) -> Pagination:
+    """Where a page is."""
+    return {"page": page, "limit": limit, "total": total, "total_pages": math.ceil(total / limit)}
 
 
 class TaskList(TypedDict):

@@ -10,16 +10,7 @@ from genfleet.contract.states import State
 from genfleet.store import chores, scripts, steps
 from genfleet.store.client import SyncStore
 from tests.support.servers import Redis
-from tests.support.tasks import new_task, record, running, submitted
-
-
-def poisoned(store: SyncStore, task_id: str, why: str = "its process was killed by signal 9") -> str:
-    """A task that took so many workers with it that it was given up."""
-    submitted(store, task_id)
-    for token in range(1, scripts.CRASHES_ALLOWED + 1):
-        assert store.run(steps.claim(task_id, str(token), f"worker-{token}", str(token))).lease
-        assert store.run(steps.lose(task_id, token, why))
-    return task_id
+from tests.support.tasks import new_task, poisoned, record, running, submitted
 
 
 def test_each_lost_attempt_is_a_chapter_of_the_story(store: SyncStore) -> None:

@@ -33,7 +33,7 @@ def metrics(api: httpx.Client) -> dict[str, Any]:
     answer = api.get("/api/v1/tasks/metrics")
     assert answer.status_code == 200
     body: dict[str, Any] = answer.json()
-    assert body.keys() == {"metrics", "timestamp"}
+    assert body.keys() == {"metrics", "losses", "timestamp"}
     numbers: dict[str, Any] = body["metrics"]
     return numbers
 

@@ -41,6 +41,15 @@ ROUTES = {
     ("post", "/api/v1/webhooks/secret/rotate"),
     ("get", "/api/v1/tasks/{task_id}/deliveries"),
     ("post", "/api/v1/tasks/{task_id}/deliveries/resend"),
+    ("get", "/api/v1/quarantine"),
+    ("post", "/api/v1/quarantine/retry"),
+    ("delete", "/api/v1/quarantine/{task_id}"),
+    ("get", "/api/v1/dead-letters"),
+    ("post", "/api/v1/dead-letters/resend"),
+    ("post", "/api/v1/dead-letters/remove"),
+    ("get", "/api/v1/dead-letters/{letter_id}"),
+    ("post", "/api/v1/dead-letters/{letter_id}/resend"),
+    ("delete", "/api/v1/dead-letters/{letter_id}"),
     ("get", "/api/v1/keys"),
     ("post", "/api/v1/keys"),
     ("post", "/api/v1/keys/{key_id}/rotate"),
@@ -69,7 +78,9 @@ def test_every_path_is_listed(document: dict[str, Any]) -> None:
 def test_what_is_listed_is_really_there(api: httpx.Client, document: dict[str, Any]) -> None:
     """TS-175: no listed path is answered with "there is nothing", and none with "not this method"."""
     for method, path in operations(document):
-        answer = api.request(method, path.format(task_id="abc123", project_id="p", queue="default", key_id="k"))
+        answer = api.request(
+            method, path.format(task_id="abc123", project_id="p", queue="default", key_id="k", letter_id=1)
+        )
         assert answer.status_code != 405, path
         assert answer.json().get("error") != "not_found", path
 

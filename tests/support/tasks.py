@@ -11,6 +11,7 @@ from genfleet.contract.task_types import QUEUES, TASK_TYPES
 from genfleet.store import capacity, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import Lease, NewTask, QueueSeen, TaskRecord
+from genfleet.store.scripts import CRASHES_ALLOWED
 
 _numbers = itertools.count(1)
 
@@ -61,3 +62,12 @@ def record(store: SyncStore, task_id: str) -> TaskRecord:
 def queue_seen(store: SyncStore, queue: str = "gpu_medium") -> QueueSeen:
     """One queue as the fleet sees it."""
     return next(seen for seen in store.run(capacity.observe(QUEUES)).queues if seen.queue == queue)
+
+
+def poisoned(store: SyncStore, task_id: str = "", why: str = "its process was killed by signal 9", **more: Any) -> str:
+    """The id of a task that took so many workers with it that it is in quarantine."""
+    task_id = submitted(store, task_id, **more)
+    for token in range(1, CRASHES_ALLOWED + 1):
+        assert store.run(steps.claim(task_id, str(token), f"worker-{token}", f"{task_id}.{token}")).lease
+        assert store.run(steps.lose(task_id, token, why))
+    return task_id

@@ -180,6 +180,40 @@ class DayUsage(TypedDict):
     by_type: dict[str, Usage]
 
 
+class DeadLetter(TypedDict):
+    """A message or record that could not be judged. `size` is null for a record. `times`: how often it came."""
+
+    letter_id: int
+    status: LetterState
+    reason: str
+    queue: str | None
+    task_id: str | None
+    task_type: str | None
+    worker: str | None
+    size: int | None
+    times: int
+    at: str
+    last_at: str
+    resent_at: str | None
+    resent_by: str | None
+
+
+class Pagination(TypedDict):
+    """Where a page is. `total` counts after filters."""
+
+    page: int
+    limit: int
+    total: int
+    total_pages: int
+
+
+class DeadLetters(TypedDict):
+    """One page of them, the newest first."""
+
+    dead_letters: list[DeadLetter]
+    pagination: Pagination
+
+
 class DeliveryBody(TypedDict):
     """The webhook of one task."""
 
@@ -193,15 +227,6 @@ class DeliveryBody(TypedDict):
     created_at: str
     next_attempt_at: str | None
     attempts: list[AttemptBody]
-
-
-class Pagination(TypedDict):
-    """Where a page is. `total` counts after filters."""
-
-    page: int
-    limit: int
-    total: int
-    total_pages: int
 
 
 class Deliveries(TypedDict):
@@ -258,6 +283,26 @@ class Fleet(TypedDict):
     reason: str
     trouble: NotRequired[str | None]
     explanation: str
+
+
+class FullDeadLetter(TypedDict):
+    """One of them with the message itself: all of it, or its beginning if `complete` is false."""
+
+    letter_id: int
+    status: LetterState
+    reason: str
+    queue: str | None
+    task_id: str | None
+    task_type: str | None
+    worker: str | None
+    size: int | None
+    times: int
+    at: str
+    last_at: str
+    resent_at: str | None
+    resent_by: str | None
+    message: str | None
+    complete: bool
 
 
 class PendingReason(TypedDict):
@@ -351,6 +396,19 @@ class KeyList(TypedDict):
     total: int
 
 
+LetterState = Literal["waiting", "resent"]
+"""Whether somebody has seen to it."""
+
+
+class LettersBody(TypedDict):
+    """What came of a request on many. `skipped`: what cannot be sent again; it stays where it is."""
+
+    dry_run: bool
+    matched: int
+    done: int
+    skipped: int
+
+
 class ListedTask(TypedDict):
     """A task in a list. A document above 16 KiB is null; `omitted` then tells its size in bytes."""
 
@@ -382,6 +440,23 @@ class LogsBody(TypedDict):
     task_id: str
     logs: list[LogLine]
     complete: bool
+
+
+class Losses(TypedDict):
+    """What was lost and came back, and what waits for people.
+
+    `quarantined` and `dead_letters` are those there now; the others count since the store was made, and `dropped_…`
+    what nobody looked at in time.
+    """
+
+    quarantined: int
+    dead_letters: int
+    lost_workers_total: int
+    recovered_messages_total: int
+    quarantined_total: int
+    dropped_quarantined_total: int
+    dead_letters_total: int
+    dropped_dead_letters_total: int
 
 
 class MadeKey(TypedDict):
@@ -420,9 +495,10 @@ class Metrics(TypedDict):
 
 
 class MetricsBody(TypedDict):
-    """Lasting numbers of all tasks."""
+    """Lasting numbers of all tasks, and what was lost on the way."""
 
     metrics: Metrics
+    losses: Losses
     timestamp: str
 
 
@@ -438,6 +514,25 @@ class PausedQueue(TypedDict):
 
     queue: str
     paused: PauseBody | None
+
+
+class QuarantinedTask(TypedDict):
+    """A task in quarantine. `GET /api/v1/tasks/{task_id}` has its story."""
+
+    task_id: str
+    project_id: str
+    task_type: str
+    queue: str
+    created_at: str
+    quarantined_at: str
+    error: str
+
+
+class QuarantineBody(TypedDict):
+    """One page of them, the newest first."""
+
+    tasks: list[QuarantinedTask]
+    pagination: Pagination
 
 
 class Queue(TypedDict):
@@ -471,6 +566,21 @@ class QueuesBody(TypedDict):
     """Every queue that some task type is routed to."""
 
     queues: list[Queue]
+
+
+class ReleasedBody(TypedDict):
+    """A task was let go: it stays failed."""
+
+    task_id: str
+    status: State
+    message: str
+
+
+class RemovedLetter(TypedDict):
+    """A dead letter is gone."""
+
+    letter_id: int
+    message: str
 
 
 class RetriedBody(TypedDict):

@@ -146,6 +146,37 @@ export interface DayUsage {
   by_type: Record<string, Usage>
 }
 
+/** A message or record that could not be judged. `size` is null for a record. `times`: how often it came. */
+export interface DeadLetter {
+  letter_id: number
+  status: LetterState
+  reason: string
+  queue: string | null
+  task_id: string | null
+  task_type: string | null
+  worker: string | null
+  size: number | null
+  times: number
+  at: string
+  last_at: string
+  resent_at: string | null
+  resent_by: string | null
+}
+
+/** Where a page is. `total` counts after filters. */
+export interface Pagination {
+  page: number
+  limit: number
+  total: number
+  total_pages: number
+}
+
+/** One page of them, the newest first. */
+export interface DeadLetters {
+  dead_letters: DeadLetter[]
+  pagination: Pagination
+}
+
 /** The webhook of one task. */
 export interface DeliveryBody {
   webhook_id: string
@@ -158,14 +189,6 @@ export interface DeliveryBody {
   created_at: string
   next_attempt_at: string | null
   attempts: AttemptBody[]
-}
-
-/** Where a page is. `total` counts after filters. */
-export interface Pagination {
-  page: number
-  limit: number
-  total: number
-  total_pages: number
 }
 
 /** One page of them. */
@@ -215,6 +238,25 @@ export interface Fleet {
   reason: string
   trouble?: string | null
   explanation: string
+}
+
+/** One of them with the message itself: all of it, or its beginning if `complete` is false. */
+export interface FullDeadLetter {
+  letter_id: number
+  status: LetterState
+  reason: string
+  queue: string | null
+  task_id: string | null
+  task_type: string | null
+  worker: string | null
+  size: number | null
+  times: number
+  at: string
+  last_at: string
+  resent_at: string | null
+  resent_by: string | null
+  message: string | null
+  complete: boolean
 }
 
 /** One thing that a queued task waits for: a code of a closed list, a sentence, and the numbers in it. */
@@ -301,6 +343,17 @@ export interface KeyList {
   total: number
 }
 
+/** Whether somebody has seen to it. */
+export type LetterState = "waiting" | "resent"
+
+/** What came of a request on many. `skipped`: what cannot be sent again; it stays where it is. */
+export interface LettersBody {
+  dry_run: boolean
+  matched: number
+  done: number
+  skipped: number
+}
+
 /** A task in a list. A document above 16 KiB is null; `omitted` then tells its size in bytes. */
 export interface ListedTask {
   task_id: string
@@ -329,6 +382,21 @@ export interface LogsBody {
   task_id: string
   logs: LogLine[]
   complete: boolean
+}
+
+/**
+ * What was lost and came back, and what waits for people. `quarantined` and `dead_letters` are those there now; the
+ * others count since the store was made, and `dropped_…` what nobody looked at in time.
+ */
+export interface Losses {
+  quarantined: number
+  dead_letters: number
+  lost_workers_total: number
+  recovered_messages_total: number
+  quarantined_total: number
+  dropped_quarantined_total: number
+  dead_letters_total: number
+  dropped_dead_letters_total: number
 }
 
 /** A key with its secret, which is shown this once. */
@@ -363,9 +431,10 @@ export interface Metrics {
   average_durations: Record<string, number>
 }
 
-/** Lasting numbers of all tasks. */
+/** Lasting numbers of all tasks, and what was lost on the way. */
 export interface MetricsBody {
   metrics: Metrics
+  losses: Losses
   timestamp: string
 }
 
@@ -379,6 +448,23 @@ export interface PauseBody {
 export interface PausedQueue {
   queue: string
   paused: PauseBody | null
+}
+
+/** A task in quarantine. `GET /api/v1/tasks/{task_id}` has its story. */
+export interface QuarantinedTask {
+  task_id: string
+  project_id: string
+  task_type: string
+  queue: string
+  created_at: string
+  quarantined_at: string
+  error: string
+}
+
+/** One page of them, the newest first. */
+export interface QuarantineBody {
+  tasks: QuarantinedTask[]
+  pagination: Pagination
 }
 
 /**
@@ -409,6 +495,19 @@ export interface QueueHealthBody {
 /** Every queue that some task type is routed to. */
 export interface QueuesBody {
   queues: Queue[]
+}
+
+/** A task was let go: it stays failed. */
+export interface ReleasedBody {
+  task_id: string
+  status: State
+  message: string
+}
+
+/** A dead letter is gone. */
+export interface RemovedLetter {
+  letter_id: number
+  message: string
 }
 
 /** The answer to a retry: the task has a new id. */

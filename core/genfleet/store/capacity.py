@@ -24,7 +24,12 @@ def observe(queues: Sequence[str]) -> Call[records.Survey]:
 
     def read(reply: bytes) -> records.Survey:
         seen = orjson.loads(reply)
-        return records.Survey(int(seen["now_ms"]), tuple(map(_queue_seen, seen["queues"])))
+        return records.Survey(
+            now_ms=int(seen["now_ms"]),
+            queues=tuple(map(_queue_seen, seen["queues"])),
+            quarantined=seen["quarantined"],
+            dead_letters=seen["dead_letters"],
+        )
 
     return Call(script("observe"), (milliseconds(DUE_SOON), *queues), read)
 

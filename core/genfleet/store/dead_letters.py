@@ -12,8 +12,10 @@ from typing import Any
 
 from genfleet.contract.keys import key
 from genfleet.store.calls import Argument, Call, pairs
-from genfleet.store.scripts import script
+from genfleet.store.scripts import DEAD_LETTERS_MOST, script
 
+MOST = DEAD_LETTERS_MOST
+"""As many as are kept of each state."""
 RAW_KEPT = 64 * 1024
 """Bytes kept of a message. Of a longer one it is the beginning, to look at: it cannot be sent again."""
 

@@ -402,6 +402,10 @@ class Survey:
 
     now_ms: int
     queues: tuple[QueueSeen, ...]
+    quarantined: int = 0
+    """Tasks in quarantine."""
+    dead_letters: int = 0
+    """Messages and records that were set aside, and wait for somebody to look at them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,9 +102,10 @@ def _unhealthy(uptime: int, error: StoreUnavailable) -> UnhealthyBody:
 @router.get("/api/v1/tasks/metrics", responses=openapi.answers(fleet_health.MetricsBody))
 async def metrics(service: ServiceDep) -> Response:
     """Live numbers of all tasks, shared by every process and kept over restarts."""
-    seen, _ = await _look(service)
+    seen, survey = await _look(service)
     body: fleet_health.MetricsBody = {
         "metrics": fleet_health.metrics(seen),
+        "losses": fleet_health.losses(seen, survey),
         "timestamp": views.timestamp(seen.now_ms),
     }
     return json_reply(body)

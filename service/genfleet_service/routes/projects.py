@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Response
@@ -69,12 +68,7 @@ async def list_tasks(
     return json_reply(
         {
             "tasks": [_only(views.listed(task), shown) for task in found.tasks],
-            "pagination": {
-                "page": page,
-                "limit": limit,
-                "total": found.total,
-                "total_pages": math.ceil(found.total / limit),
-            },
+            "pagination": views.pagination(page, limit, found.total),
         }
     )
 

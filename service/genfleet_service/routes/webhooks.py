@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import timedelta
 from typing import Annotated
 
@@ -75,12 +74,7 @@ async def deliveries(
     found = await service.store.run(outbox.deliveries(status, project_id, (page - 1) * limit, limit))
     body: shown.Deliveries = {
         "deliveries": [shown.delivery(each) for each in found.deliveries],
-        "pagination": {
-            "page": page,
-            "limit": limit,
-            "total": found.total,
-            "total_pages": math.ceil(found.total / limit),
-        },
+        "pagination": views.pagination(page, limit, found.total),
     }
     return json_reply(body)
 

@@ -70,4 +70,5 @@ for i = 2, #ARGV do
     fleet = redis.call('GET', key.fleet(queue)) or nil,
   }
 end
-return cjson.encode({ now_ms = now, queues = seen })
+local quarantined, letters = redis.call('ZCARD', key.quarantine()), redis.call('ZCARD', key.dead_letters('waiting'))
+return cjson.encode({ now_ms = now, queues = seen, quarantined = quarantined, dead_letters = letters })
