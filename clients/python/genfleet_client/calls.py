@@ -16,16 +16,22 @@ from genfleet_client.bodies import (
     BatchBody,
     BulkBody,
     CancelledBody,
+    DeadLetters,
     DeliveryBody,
+    FullDeadLetter,
     FullTask,
     HealthBody,
     KeyView,
+    LettersBody,
     LogLine,
     MadeKey,
     Metrics,
     PausedQueue,
+    QuarantineBody,
     Queue,
     QueueHealthBody,
+    ReleasedBody,
+    RemovedLetter,
     RetriedBody,
     RevokedKey,
     State,
@@ -39,6 +45,7 @@ from genfleet_client.bodies import (
 
 T = TypeVar("T")
 DEFAULT_PRIORITY = 2
+_LETTERS = "/api/v1/dead-letters"
 
 
 def _whole(body: Mapping[str, Any]) -> Any:
@@ -182,6 +189,58 @@ def cancel_tasks(project_id: str, **filters: Any) -> Call[BulkBody]:
 def retry_tasks(project_id: str, **filters: Any) -> Call[BulkBody]:
     """Submit a project's failed or cancelled tasks again; call it with the answer's `cursor` while there is one."""
     return Call(method="POST", path=f"{_project(project_id)}/retry", json=filters)
+
+
+def quarantine(project_id: str | None = None, **filters: Any) -> Call[QuarantineBody]:
+    """Tasks that took three workers with them, newest first; filters are `task_type`, `page` and `limit`."""
+    given = {"project_id": project_id, **filters}
+    params = {name: value for name, value in given.items() if value is not None}
+    return Call(method="GET", path="/api/v1/quarantine", params=params)
+
+
+def retry_quarantined(**filters: Any) -> Call[BulkBody]:
+    """Submit tasks in quarantine that fit `project_id` and `task_type` again; `dry_run=True` tells how many there are."""
+    return Call(method="POST", path="/api/v1/quarantine/retry", json=filters)
+
+
+def release(task_id: str) -> Call[ReleasedBody]:
+    """Let a task in quarantine go: it stays failed."""
+    return Call(method="DELETE", path=f"/api/v1/quarantine/{quote(task_id, safe='')}", repeatable=False)
+
+
+def dead_letters(**filters: Any) -> Call[DeadLetters]:
+    """Messages that could not be judged, newest first; filters are `queue`, `status`, `page` and `limit`.
+
+    Needs a key with the scope `admin`, as the next five do.
+    """
+    return Call(
+        method="GET", path=_LETTERS, params={name: value for name, value in filters.items() if value is not None}
+    )
+
+
+def dead_letter(letter_id: int) -> Call[FullDeadLetter]:
+    """One of them, with the message as it came."""
+    return Call(method="GET", path=f"{_LETTERS}/{letter_id}")
+
+
+def resend_letter(letter_id: int) -> Call[FullDeadLetter]:
+    """Put a message back in its queue, as it was."""
+    return Call(method="POST", path=f"{_LETTERS}/{letter_id}/resend", repeatable=False)
+
+
+def resend_letters(**filters: Any) -> Call[LettersBody]:
+    """Put all messages back that wait, or those of a `queue`; `dry_run=True` tells how many there are."""
+    return Call(method="POST", path=f"{_LETTERS}/resend", json=filters)
+
+
+def remove_letter(letter_id: int) -> Call[RemovedLetter]:
+    """Remove one that nobody needs any more."""
+    return Call(method="DELETE", path=f"{_LETTERS}/{letter_id}", repeatable=False)
+
+
+def remove_letters(**filters: Any) -> Call[LettersBody]:
+    """Remove all that wait, or those of a `queue`; `dry_run=True` tells how many there are."""
+    return Call(method="POST", path=f"{_LETTERS}/remove", json=filters)
 
 
 def usage(project_id: str, first_day: date | str | None = None, last_day: date | str | None = None) -> Call[UsageBody]:

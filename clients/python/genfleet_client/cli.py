@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from genfleet_client import bodies, given_json, key_commands, project_commands, show
+from genfleet_client import bodies, given_json, key_commands, project_commands, show, ward_commands
 from genfleet_client.api import Client
 from genfleet_client.connection import is_told
 from genfleet_client.errors import ApiError
@@ -228,8 +228,13 @@ def _follow(client: Client, task_id: str, timeout: float | None, *, json_: bool,
     if json_:
         show.as_json(answer)
     else:
-        show.task(out, answer)
+        _show_task(answer)
     raise typer.Exit(_OF_STATE[status["status"]])
+
+
+def _show_task(answer: Mapping[str, Any]) -> None:
+    """All that is kept of it, if that was asked for, or its status."""
+    (show.task_with_story if "story" in answer else show.task)(out, answer)
 
 
 def _goes_on(task_id: str) -> None:
@@ -255,7 +260,7 @@ def status(
     if json_:
         show.as_json(answer)
     else:
-        show.task(out, answer)
+        _show_task(answer)
         if waiting:
             show.wait(out, waiting)
         for webhook in webhooks:
@@ -416,6 +421,8 @@ def _in_turn(client: Client, rows: list[bodies.Queue]) -> None:
 
 project_commands.add(app, _client, out)
 app.add_typer(key_commands.commands(_client, out), name="keys")
+app.add_typer(ward_commands.quarantine(_client, out), name="quarantine")
+app.add_typer(ward_commands.dead_letters(_client, out), name="dead-letters")
 
 
 def _print_version(wanted: bool) -> None:

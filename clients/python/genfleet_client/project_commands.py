@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -32,16 +33,6 @@ def add(app: typer.Typer, connect: Connect, out: Console) -> None:
 
 
 def _add_bulk(app: typer.Typer, connect: Connect, out: Console) -> None:
-    def tell(done: str, answer: BulkBody, *, json_: bool) -> None:
-        if json_:
-            show.as_json(answer)
-        elif answer["dry_run"]:
-            out.print(f"{answer['matched']} would be {done}: nothing was done", highlight=False)
-        else:
-            left = f", {answer['remaining']} left" if answer["remaining"] else ""
-            out.print(f"{answer['done']} {done}{left}", highlight=False)
-        _raise_what_stopped(answer)
-
     @app.command("cancel-all")
     def cancel_all(
         project: Project,
@@ -53,9 +44,9 @@ def _add_bulk(app: typer.Typer, connect: Connect, out: Console) -> None:
         json_: AsJson = False,
     ) -> None:
         """Cancel all tasks of a project that fit. Look first: --dry-run."""
-        filters = _given(status=status, task_type=task_type, since=since, until=until, dry_run=dry_run)
+        filters = given(status=status, task_type=task_type, since=since, until=until, dry_run=dry_run)
         with connect() as client:
-            tell("cancelled", _all(client.cancel_tasks, project, filters), json_=json_)
+            tell_bulk(out, "cancelled", all_of(partial(client.cancel_tasks, project), filters), json_=json_)
 
     @app.command("retry-all")
     def retry_all(
@@ -68,9 +59,9 @@ def _add_bulk(app: typer.Typer, connect: Connect, out: Console) -> None:
         json_: AsJson = False,
     ) -> None:
         """Submit all tasks of a project that failed and fit again; called again, it does none twice."""
-        filters = _given(status=status, task_type=task_type, since=since, until=until, dry_run=dry_run)
+        filters = given(status=status, task_type=task_type, since=since, until=until, dry_run=dry_run)
         with connect() as client:
-            tell("submitted again", _all(client.retry_tasks, project, filters), json_=json_)
+            tell_bulk(out, "submitted again", all_of(partial(client.retry_tasks, project), filters), json_=json_)
 
 
 def _add_usage(app: typer.Typer, connect: Connect, out: Console) -> None:
@@ -114,16 +105,29 @@ def _add_webhooks(app: typer.Typer, connect: Connect, out: Console) -> None:
             out.print(f"goes to {answer['callback_url']} again", highlight=False, markup=False, soft_wrap=True)
 
 
-def _given(**filters: Any) -> dict[str, Any]:
+def given(**filters: Any) -> dict[str, Any]:
+    """Those that were given."""
     return {name: value for name, value in filters.items() if value is not None}
 
 
-def _all(step: Callable[..., BulkBody], project: str, filters: dict[str, Any]) -> BulkBody:
+def tell_bulk(out: Console, done: str, answer: BulkBody, *, json_: bool) -> None:
+    """What came of a request on many tasks. Raises ApiError if a limit stopped it."""
+    if json_:
+        show.as_json(answer)
+    elif answer["dry_run"]:
+        out.print(f"{answer['matched']} would be {done}: nothing was done", highlight=False)
+    else:
+        left = f", {answer['remaining']} left" if answer["remaining"] else ""
+        out.print(f"{answer['done']} {done}{left}", highlight=False)
+    _raise_what_stopped(answer)
+
+
+def all_of(step: Callable[..., BulkBody], filters: dict[str, Any]) -> BulkBody:
     """What came of as many requests as it takes: one does a bounded part, and says where the next goes on."""
-    answer = whole = step(project, **filters)
+    answer = whole = step(**filters)
     while answer["remaining"] and not answer["stopped_by"] and not answer["dry_run"] and _has_moved(answer):
         cursor = {"cursor": answer["cursor"]} if answer["cursor"] else {}
-        answer = step(project, **filters, **cursor)
+        answer = step(**filters, **cursor)
         whole = {**answer, "matched": whole["matched"], "sample": whole["sample"]} | {
             name: whole[name] + answer[name] for name in ("done", "skipped")
         }  # type: ignore[assignment]  # names of numbers

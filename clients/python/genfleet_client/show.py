@@ -44,6 +44,47 @@ def task(console: Console, status: Mapping[str, Any]) -> None:
         console.print(Text(f"{name:{width}}" if below else name, style="dim") + shown, soft_wrap=True)
 
 
+def task_with_story(console: Console, found: Mapping[str, Any]) -> None:
+    """One task, and below it what became of its attempts, and what people did about them: a line for each."""
+    task(console, {name: value for name, value in found.items() if name != "story"})
+    for chapter in found["story"]:
+        worker = f" on {chapter['worker']}" if chapter["worker"] else ""
+        began = f", begun {_moment(chapter['started_at'])}" if chapter["started_at"] else ""
+        more = chapter["reason"] or (f"as {chapter['new_task_id']}" if chapter["new_task_id"] else "")
+        by = f", by key {chapter['key_id']}" if chapter["key_id"] else ""
+        how = chapter["how"].replace("_", " ")
+        line = f"{_moment(chapter['at'])}  {how}{worker}{began}{by}{': ' + more if more else ''}"
+        console.print(Text("story  ", style="yellow") + Text(line, style="default"), soft_wrap=True)
+
+
+def quarantine(console: Console, page: Mapping[str, Any]) -> None:
+    """Tasks in quarantine, and why; how to see one, and what may be done."""
+    table = Table("task", "project", "type", "since", "why", box=None, header_style="dim", pad_edge=False)
+    table.columns[0].no_wrap = True
+    for row in page["tasks"]:
+        names = (Text(row[name]) for name in ("task_id", "project_id", "task_type"))
+        table.add_row(*names, _moment(row["quarantined_at"]), Text(row["error"]))
+    _list(console, table, page["pagination"], "no task is in quarantine", "genfleet quarantine show TASK_ID")
+
+
+def dead_letters(console: Console, page: Mapping[str, Any]) -> None:
+    """Messages that were set aside, and why."""
+    table = Table("number", "queue", "task", "came", "times", "why", box=None, header_style="dim", pad_edge=False)
+    table.columns[0].no_wrap = True
+    for row in page["dead_letters"]:
+        names = (Text(row[name] or "") for name in ("queue", "task_id"))
+        table.add_row(str(row["letter_id"]), *names, _moment(row["last_at"]), str(row["times"]), Text(row["reason"]))
+    _list(console, table, page["pagination"], "no dead letters", "genfleet dead-letters show NUMBER")
+
+
+def _list(console: Console, table: Table, numbers: Mapping[str, int], none: str, remedy: str) -> None:
+    if table.row_count:
+        console.print(table)
+    page, pages, total = numbers["page"], numbers["total_pages"], numbers["total"]
+    more = f"; more with --page {page + 1}" if page < pages else ""
+    console.print(Text(f"{total} in all{more}; {remedy}" if total else none, style="dim"), soft_wrap=True)
+
+
 def wait(console: Console, task: Mapping[str, Any]) -> None:
     """Why a task waits, a line for each reason, and when it may be done."""
     for reason in task["pending_reasons"]:

@@ -4,18 +4,24 @@ import type {
   BatchBody,
   BulkBody,
   CancelledBody,
+  DeadLetters,
   DeliveryBody,
+  FullDeadLetter,
   FullTask,
   HealthBody,
+  LettersBody,
   ListedTask,
   LogLine,
   LogsBody,
   Metrics,
   MetricsBody,
   PausedQueue,
+  QuarantineBody,
   Queue,
   QueueHealthBody,
   QueuesBody,
+  ReleasedBody,
+  RemovedLetter,
   RetriedBody,
   State,
   StatusBody,
@@ -52,6 +58,26 @@ export interface TaskServiceOptions {
 export interface Stoppable {
   signal?: AbortSignal
 }
+
+/** Which page of a list. */
+export interface Paged {
+  page?: number
+  limit?: number
+}
+
+/** Which of the tasks in quarantine. */
+export interface WardFilters {
+  project_id?: string
+  task_type?: string
+}
+
+/** Which of the dead letters that wait. */
+export interface LetterFilters {
+  queue?: string
+  dry_run?: boolean
+}
+
+const LETTERS = "/api/v1/dead-letters"
 
 /** Under which name the service does it once, however often it is sent; made if it is not given. */
 export interface Once extends Stoppable {
@@ -202,6 +228,53 @@ export class TaskService {
   /** Submit all of a project's failed or cancelled tasks that fit again; call it with the answer's `cursor` while there is one. */
   retryTasks(projectId: string, filters: BulkFilters & { cursor?: string } = {}, options: Stoppable = {}): Promise<BulkBody> {
     return this.ask("Retry of tasks failed", "POST", `${project(projectId)}/tasks/retry`, { body: filters, ...options })
+  }
+
+  /** Tasks that took three workers with them, newest first. A key for some projects names one. */
+  quarantine(filters: WardFilters & Paged = {}, options: Stoppable = {}): Promise<QuarantineBody> {
+    return this.ask("Failed to list the quarantine", "GET", "/api/v1/quarantine", { query: { ...filters }, ...options })
+  }
+
+  /** Submit all tasks in quarantine that fit again, up to 500 at once; `dry_run` only counts them. `retryTask` does it for one. */
+  retryQuarantined(filters: WardFilters & { dry_run?: boolean } = {}, options: Stoppable = {}): Promise<BulkBody> {
+    return this.ask("Retry of tasks failed", "POST", "/api/v1/quarantine/retry", { body: filters, ...options })
+  }
+
+  /** Let a task in quarantine go: it stays failed. */
+  releaseTask(taskId: string, options: Stoppable = {}): Promise<ReleasedBody> {
+    const path = `/api/v1/quarantine/${encodeURIComponent(taskId)}`
+    return this.ask("Failed to release task", "DELETE", path, { ...options, repeatable: false })
+  }
+
+  /** Messages that could not be judged, newest first. Needs a key with the scope `admin`, as the next five do. */
+  deadLetters(filters: { status?: "waiting" | "resent"; queue?: string } & Paged = {}, options: Stoppable = {}): Promise<DeadLetters> {
+    return this.ask("Failed to list dead letters", "GET", LETTERS, { query: { ...filters }, ...options })
+  }
+
+  /** One of them, with the message as it came. */
+  deadLetter(letterId: number, options: Stoppable = {}): Promise<FullDeadLetter> {
+    return this.ask("Failed to get dead letter", "GET", `${LETTERS}/${letterId}`, options)
+  }
+
+  /** Put a message back in its queue, as it was. */
+  resendLetter(letterId: number, options: Stoppable = {}): Promise<FullDeadLetter> {
+    const path = `${LETTERS}/${letterId}/resend`
+    return this.ask("Failed to send dead letter again", "POST", path, { ...options, repeatable: false })
+  }
+
+  /** Put all messages back that wait, or those of a queue; `dry_run` only counts them. */
+  resendLetters(filters: LetterFilters = {}, options: Stoppable = {}): Promise<LettersBody> {
+    return this.ask("Failed to send dead letters again", "POST", `${LETTERS}/resend`, { body: filters, ...options })
+  }
+
+  /** Remove one that nobody needs any more. */
+  removeLetter(letterId: number, options: Stoppable = {}): Promise<RemovedLetter> {
+    return this.ask("Failed to remove dead letter", "DELETE", `${LETTERS}/${letterId}`, { ...options, repeatable: false })
+  }
+
+  /** Remove all that wait, or those of a queue; `dry_run` only counts them. */
+  removeLetters(filters: LetterFilters = {}, options: Stoppable = {}): Promise<LettersBody> {
+    return this.ask("Failed to remove dead letters", "POST", `${LETTERS}/remove`, { body: filters, ...options })
   }
 
   /** What a project used from one day (UTC, such as 2026-01-31) to another; the last 30 days if none is given. */

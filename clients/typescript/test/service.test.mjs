@@ -141,6 +141,18 @@ test("a lost answer to a retry makes no second one", async () => {
   assert.deepEqual(await taskService.getDeliveries(task.task_id), [])
 })
 
+test("what was set aside is seen and seen to", async () => {
+  assert.equal((await taskService.quarantine({ project_id: "ts-ward", limit: 5 })).pagination.limit, 5)
+  assert.equal((await taskService.retryQuarantined({ project_id: "ts-ward", dry_run: true })).matched, 0)
+  await assert.rejects(taskService.releaseTask("nobody"), { status: 404 })
+  assert.deepEqual((await taskService.deadLetters({ status: "resent" })).dead_letters, [])
+  for (const act of ["deadLetter", "resendLetter", "removeLetter"]) {
+    await assert.rejects(taskService[act](99), { status: 404, error: "dead_letter_not_found" })
+  }
+  assert.equal((await taskService.resendLetters({ queue: "gpu_medium", dry_run: true })).matched, 0)
+  assert.equal((await taskService.removeLetters({ dry_run: true })).done, 0)
+})
+
 test("a limit is waited for, and told when it stays", async () => {
   const limit = answers(429, '{"error": "rate_limit_exceeded", "message": "Too many", "retry_after": 1}', { "Retry-After": "1" })
   const [through, seen] = tricks("/queues", limit)
