@@ -19,7 +19,7 @@ from genfleet.contract.queue import GenerationQueue
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.errors import ConfigurationError
 from genfleet_operator import names
-from genfleet_operator.guard import complaint, reaches
+from genfleet_operator.guard import complaint, images, is_allowed, reaches
 from genfleet_operator.merge import laid, merged
 
 Manifest = dict[str, Any]
@@ -41,6 +41,8 @@ class Installation:
     image: str
     template: Manifest = field(default_factory=dict)
     trust_templates: bool = False
+    allowed_images: tuple[str, ...] = ()
+    """Repositories whose images a pool's template may name; none: any."""
     any_queue: bool = False
     """Whether workers are started for a queue that no task type of this version is routed to: theirs may know more."""
 
@@ -120,6 +122,8 @@ def pod_template(queue: GenerationQueue, pool: Pool, installation: Installation)
             f"pool {pool.name!r}: template {complaint(faults)}; or let the operator trust templates (the chart's "
             "operator.trustTemplates, GENFLEET_TRUST_TEMPLATES)"
         )
+    if installation.allowed_images:
+        _check_images(images(template) - images(ours), pool, installation.allowed_images)
     _worker(template, pool)
     # By these the operator knows its workers again: no template changes them.
     template = merged(template, _container(env=_environment(queue)))
@@ -128,6 +132,15 @@ def pod_template(queue: GenerationQueue, pool: Pool, installation: Installation)
         raise ConfigurationError(f"pool {pool.name!r}: no image: set GENFLEET_WORKER_IMAGE, or image in its template")
     complete: Manifest = merged(template, _grace(queue, template, worker))
     return complete
+
+
+def _check_images(named: set[str], pool: Pool, allowed: tuple[str, ...]) -> None:
+    for image in sorted(named):
+        if not is_allowed(image, allowed):
+            raise ConfigurationError(
+                f"pool {pool.name!r}: template names image {image!r}, which is not of {', '.join(allowed)}: use one that is, or "
+                "allow it (the chart's operator.allowedImages, GENFLEET_ALLOWED_IMAGES)"
+            )
 
 
 def _labels(queue: GenerationQueue, pool: Pool) -> dict[str, str]:

@@ -59,6 +59,7 @@ def _installation(settings: OperatorSettings) -> Installation:
         image=settings.worker_image,
         template=_template(file) if file else {},
         trust_templates=settings.trust_templates,
+        allowed_images=settings.allowed_images,
         any_queue=settings.any_queue,
     )
 

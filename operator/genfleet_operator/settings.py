@@ -27,6 +27,9 @@ class OperatorSettings(ProgramSettings):
     Of several documents in it each is laid over those before."""
     trust_templates: bool = False
     """Whether a pool's template may reach beyond its pod: host paths, host namespaces, privileges, a service account."""
+    allowed_images: Annotated[tuple[str, ...], NoDecode] = ()
+    """Repositories whose images a pool's template may name, separated by commas: `registry/team/worker`, or all below one,
+    `registry/team/*`. Empty: any."""
     any_queue: bool = False
     """Whether queues get workers that no task type of this version is routed to: for an image of yours that knows more."""
     lease_name: str = "genfleet-operator"
@@ -40,7 +43,7 @@ class OperatorSettings(ProgramSettings):
     probe_port: int = Field(default=8080, ge=1, le=65535)
     """Port of /healthz, /readyz and /metrics."""
 
-    @field_validator("namespaces", mode="before")
+    @field_validator("namespaces", "allowed_images", mode="before")
     @classmethod
     def _listed(cls, names: Any) -> Any:
         return tuple(filter(None, (name.strip() for name in names.split(",")))) if isinstance(names, str) else names

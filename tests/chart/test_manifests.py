@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import ipaddress
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -220,7 +221,7 @@ def test_the_job_may_touch_one_definition_only() -> None:
             "apiGroups": ["apiextensions.k8s.io"],
             "resources": ["customresourcedefinitions"],
             "resourceNames": ["generationqueues.genfleet.dev"],
-            "verbs": ["get", "patch"],
+            "verbs": ["patch"],
         }
     ]
 
@@ -253,6 +254,7 @@ def test_programs_read_their_settings_from_the_environment() -> None:
         "GENFLEET_NAMESPACES": "here",
         "GENFLEET_WORKER_IMAGE": "genfleet-worker:0.1.0",
         "GENFLEET_WORKER_TEMPLATE": "/etc/genfleet/worker.yaml",
+        "GENFLEET_ALLOWED_IMAGES": "",
         "GENFLEET_TRUST_TEMPLATES": "false",
         "GENFLEET_LEASE_NAME": "trial-genfleet-operator",
         "GENFLEET_PROBE_PORT": "8080",
@@ -417,10 +419,128 @@ def test_workers_of_other_namespaces_reach_redis_and_no_one_else() -> None:
     assert "ingress" not in policies["here/trial-genfleet-workers"]["spec"]
 
 
+@every_case
+def test_every_pod_is_closed_by_a_policy(values: dict[str, Any]) -> None:
+    """S21: with policies on, each pod of ours is chosen by one, and what that does not name is refused both ways."""
+    documents = manifests(merged(values, {"networkPolicy": {"enabled": True}}))
+    policies = [policy["spec"] for policy in of_kind(documents, "NetworkPolicy").values()]
+    workers = {"app.kubernetes.io/name": "genfleet-worker", "app.kubernetes.io/managed-by": "genfleet-operator"}
+
+    for name, template in pods(documents):
+        labels = template["metadata"]["labels"] | (workers if name == "worker" else {})
+        chosen = [policy for policy in policies if policy["podSelector"]["matchLabels"].items() <= labels.items()]
+        assert chosen, f"no policy is for {name}"
+        assert all(policy["policyTypes"] == ["Ingress", "Egress"] for policy in chosen)
+        assert name != "worker" or not any("ingress" in policy for policy in chosen)
+
+
+@pytest.mark.parametrize(
+    ("address", "reached"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("169.254.169.254", False),  # metadata of most clouds
+        ("100.100.100.200", False),  # of Alibaba
+        ("168.63.129.16", False),  # of Azure
+        ("fd00:ec2::254", False),  # of Amazon
+        ("10.96.0.1", False),
+        ("172.31.0.2", False),
+        ("192.168.1.1", False),
+        ("192.0.0.192", False),  # metadata of Oracle
+        ("127.0.0.1", False),
+        ("0.0.0.0", False),
+        ("198.18.0.1", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("fe80::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::a00:1", False),
+        ("2002:a00:1::", False),
+    ],
+)
+def test_the_internet_is_what_is_public(address: str, reached: bool) -> None:
+    """S21: workers and webhooks may call public addresses, and neither the cluster nor the cloud's own service."""
+    policies = of_kind(manifests({"networkPolicy": {"enabled": True}}), "NetworkPolicy")
+    target = ipaddress.ip_address(address)
+    for name in ("trial-genfleet-api", "here/trial-genfleet-workers"):
+        blocks = [
+            peer["ipBlock"]
+            for rule in policies[name]["spec"]["egress"]
+            for peer in rule.get("to", ())
+            if "ipBlock" in peer
+        ]
+        inside = [
+            block
+            for block in blocks
+            if target in ipaddress.ip_network(block["cidr"])
+            and not any(target in ipaddress.ip_network(each) for each in block["except"])
+        ]
+        assert bool(inside) is reached
+        for block in blocks:  # or the API server would not take the policy
+            assert all(_within(each, block["cidr"]) for each in block["except"])
+
+
+def _within(small: str, large: str) -> bool:
+    one, other = ipaddress.ip_network(small), ipaddress.ip_network(large)
+    return one.version == other.version and one[0] in other and one[-1] in other
+
+
+def test_no_value_takes_a_secret() -> None:
+    """S23: a release keeps its values; so a value that is about a secret names a Secret, its entry, or says yes or no."""
+    chosen = yaml.safe_load((CHART / "values.yaml").read_text())
+    about = {path for path in _paths(chosen) if re.search("(?i)secret|password|token|key$|credential", path[-1])}
+
+    assert {path[-1] for path in about} == {
+        "existingSecret",
+        "existingSecretKey",
+        "healthNeedsKey",
+        "imagePullSecrets",
+        "tlsSecret",
+    }
+
+
+def _paths(values: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    for key, value in values.items():
+        yield (key,)
+        if isinstance(value, dict):
+            yield from ((key, *rest) for rest in _paths(value))
+
+
+def test_templates_are_taken_from_those_who_may_make_deployments() -> None:
+    """S18: a policy of the API server, in the namespaces that are served; `tests/cluster/test_admission.py` tries it."""
+    documents = manifests({"operator": {"namespaces": ["here", "there"]}})
+    (policy,) = of_kind(documents, "ValidatingAdmissionPolicy").values()
+    (binding,) = of_kind(documents, "ValidatingAdmissionPolicyBinding").values()
+
+    assert policy["spec"]["failurePolicy"] == "Fail"
+    assert binding["spec"]["policyName"] == policy["metadata"]["name"] == "templates-here-trial-genfleet"
+    assert binding["spec"]["validationActions"] == ["Deny"]
+    (wanted,) = binding["spec"]["matchResources"]["namespaceSelector"]["matchExpressions"]
+    assert wanted["values"] == ["here", "there"]
+    (everywhere,) = of_kind(manifests({"operator": {"clusterWide": True}}), "ValidatingAdmissionPolicyBinding").values()
+    assert "matchResources" not in everywhere["spec"]
+    assert not of_kind(manifests({"admission": {"enabled": False}}), "ValidatingAdmissionPolicy")
+
+
+def test_the_operator_is_told_which_images_templates_may_name() -> None:
+    """S18: none by default, which is any."""
+    images = ["registry.example.com/team/*", "registry.example.com:5000/other"]
+
+    assert environment(manifests({}), "operator")["GENFLEET_ALLOWED_IMAGES"] == ""
+    told = environment(manifests({"operator": {"allowedImages": images}}), "operator")["GENFLEET_ALLOWED_IMAGES"]
+    assert told == ",".join(images)
+
+
 def test_releases_with_one_name_do_not_meet_in_the_cluster() -> None:
     """What is in no namespace is named by that of the release."""
     values = {"operator": {"clusterWide": True}}
-    kinds = {"ClusterRole", "ClusterRoleBinding"}
+    kinds = {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+    }
     one, other = (
         {each["metadata"]["name"] for each in manifests(values, namespace=namespace) if each["kind"] in kinds}
         for namespace in ("here", "there")

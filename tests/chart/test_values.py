@@ -50,6 +50,8 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
         {"queues": {"a": {"queue": "a", "pools": [{"name": "p", "gpu": 1}]}}},
         "at '/queues/a/pools/0': additional properties 'gpu' not allowed",
     ),
+    ("an image with a version", {"operator": {"allowedImages": ["a/b:1"]}}, "at '/operator/allowedImages/0'"),
+    ("half a repository", {"operator": {"allowedImages": ["example.com*"]}}, "at '/operator/allowedImages/0'"),
     ("a media address with a slash", {"media": {"url": "https://a.example.com/"}}, "at '/media/url'"),
     ("two kinds of Redis", {"redis": {"existingSecret": "a"}}, "set redis.bundled.enabled to false as well"),
     ("no Redis", {"redis": {"bundled": {"enabled": False}}}, "name a Secret with the address of your Redis"),

@@ -24,6 +24,8 @@ from tests.support.waiting import wait_for
 
 NAME = "trial-genfleet"
 FOLDERS = "/var/tmp/genfleet-tests"
+SHELLS = ("/usr/bin/bash", "/usr/bin/dash")
+"""Of the images, which have them for those who build upon them."""
 SMALL = {"requests": {"cpu": "10m", "memory": "32Mi"}}
 
 Document = dict[str, Any]
@@ -64,12 +66,16 @@ def values(**workers: Any) -> Document:
         "operator": {"replicas": 2, "resources": SMALL},
         "redis": {"bundled": {"persistence": {"existingClaim": "redis"}, "resources": SMALL}},
         "media": {"persistence": {"existingClaim": "media"}},
+        # Where the network plugin enforces them, every test has to do with what they allow.
+        "networkPolicy": {"enabled": True},
     }
 
 
 def with_marks(*env: Document) -> Document:
     """The same, with the engine that works as long as a task says."""
-    container = {"name": "worker", "volumeMounts": [{"name": "engine", "mountPath": "/opt/extra"}]}
+    # A file that cannot be run in place of each shell: workers need none.
+    shells = [{"name": "engine", "mountPath": shell, "subPath": "engine.py"} for shell in SHELLS]
+    container = {"name": "worker", "volumeMounts": [{"name": "engine", "mountPath": "/opt/extra"}, *shells]}
     volume = {"name": "engine", "configMap": {"name": "engine"}}
     return values(
         env=[

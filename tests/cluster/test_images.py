@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 from packaging.utils import canonicalize_name
 
-from tests.cluster.installation import images
+from tests.cluster.installation import NAME, SHELLS, Installation, images
 from tests.cluster.kubectl import Kubectl
 from tools import sbom
 from tools.locks import pins
+
+pytestmark = [pytest.mark.usefixtures("crd"), pytest.mark.timeout(400)]
 
 INSIDE = Path(__file__).parents[2] / "tools" / "inside.py"
 COMMON = {"/tmp", "/var/tmp", "/run/lock"}  # of every Debian, for everybody; on a read-only root not even those
@@ -71,3 +73,23 @@ def test_there_is_exactly_what_is_locked(image: str, inside: dict[str, Any]) -> 
     assert {canonicalize_name(name): version for name, version in inside["locked"].items()} == wanted
     assert inside["own"] == {"genfleet": metadata.version("genfleet")}
     assert len(inside["packages"]) > 20  # the inventory of the base, for whoever scans it
+
+
+def test_nothing_of_ours_needs_a_shell(site: Installation) -> None:
+    """S19: API and operator start and do their work where no shell can be run, as workers do in every test of these."""
+    for program in ("api", "operator"):
+        mounts = [{"name": "none", "mountPath": shell, "subPath": "engine.py"} for shell in SHELLS]
+        container = {"name": program, "volumeMounts": mounts}
+        spec = {"containers": [container], "volumes": [{"name": "none", "configMap": {"name": "engine"}}]}
+        patch = json.dumps({"spec": {"template": {"spec": spec}}})
+        site.run("patch", "deployment", f"{NAME}-{program}", "-p", patch)
+        site.run("rollout", "status", f"deployment/{NAME}-{program}", "--timeout=80s")
+    try:
+        refused = site.run("exec", f"deployment/{NAME}-api", "--", "sh", "-c", "true", fails=True)
+        assert "unable to start container process" in refused
+        site.declare("images", queue="gpu_medium", scaling={"maxReplicas": 1})
+        site.completed(site.work(0.1), within=60)
+    finally:
+        for program in ("api", "operator"):
+            site.run("rollout", "undo", f"deployment/{NAME}-{program}")
+            site.run("rollout", "status", f"deployment/{NAME}-{program}", "--timeout=80s")

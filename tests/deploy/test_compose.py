@@ -167,6 +167,16 @@ def test_the_shell_script_starts_no_open_flower() -> None:
     assert ended.stderr == "FLOWER_BASIC_AUTH is not set: Flower asks for name:password\n"
 
 
+def test_nothing_is_kept_as_a_pickle() -> None:
+    """S25: Celery's worker state, beat's schedule and Flower's database are pickles: no command and no setting asks for one."""
+    places = [*(ROOT / "deploy").rglob("*"), *ROOT.glob("Dockerfile.*"), *(ROOT / "workers").rglob("*.py")]
+    texts = {path.name: path.read_text() for path in places if path.is_file()}
+    asks = re.compile(r"--statedb|worker_state_db|beat_schedule|celery\S* beat|--persistent|FLOWER_PERSISTENT")
+
+    assert len(texts) > 50
+    assert {name: found for name, text in texts.items() if (found := asks.findall(text))} == {}
+
+
 def _with_flowers_configuration(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Celery's command in the folder of Flower's configuration."""
     command = [sys.executable, "-m", "celery", *words]

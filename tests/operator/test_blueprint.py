@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from genfleet.errors import ConfigurationError
+from genfleet_operator import names
 from genfleet_operator.blueprint import Installation, blueprint, selector
 from tests.operator.golden import CASES, FOLDER, manifest
 from tests.operator.queues import INSTALLATION, UID, container, plan, queue
@@ -272,6 +273,38 @@ BEYOND: list[tuple[dict[str, Any], str]] = [
         {"spec": {"volumes": [{"name": "t", "projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}]}},
         "spec.volumes[t].projected.serviceAccountToken",
     ),
+    ({"spec": {"volumes": [{"name": "n", "nfs": {"server": "10.0.0.1", "path": "/"}}]}}, "spec.volumes[n].nfs"),
+    ({"spec": {"volumes": [{"name": "i", "iscsi": {"targetPortal": "10.0.0.1"}}]}}, "spec.volumes[i].iscsi"),
+    (
+        {"spec": {"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}}},
+        "spec.securityContext.sysctls[kernel.msgmax]",
+    ),
+    ({"spec": {"securityContext": {"seLinuxOptions": {"type": "spc_t"}}}}, "spec.securityContext.seLinuxOptions"),
+    (
+        container(securityContext={"seLinuxOptions": {"role": "sysadm_r"}}),
+        "spec.containers[worker].securityContext.seLinuxOptions",
+    ),
+    (
+        container(securityContext={"appArmorProfile": {"type": "Unconfined"}}),
+        "spec.containers[worker].securityContext.appArmorProfile",
+    ),
+    (
+        container(securityContext={"seccompProfile": {"type": "Unconfined"}}),
+        "spec.containers[worker].securityContext.seccompProfile",
+    ),
+    (container(securityContext={"procMount": "Unmasked"}), "spec.containers[worker].securityContext.procMount"),
+    (
+        {"metadata": {"annotations": {"container.apparmor.security.beta.kubernetes.io/worker": "unconfined"}}},
+        "metadata.annotations[container.apparmor.security.beta.kubernetes.io/worker]",
+    ),
+    (
+        container(livenessProbe={"httpGet": {"host": "169.254.169.254", "port": 80}}),
+        "spec.containers[worker].livenessProbe.host",
+    ),
+    (
+        container(lifecycle={"preStop": {"httpGet": {"host": "10.0.0.1", "port": 80}}}),
+        "spec.containers[worker].lifecycle.preStop.host",
+    ),
 ]
 
 
@@ -280,7 +313,7 @@ def test_a_template_that_reaches_beyond_its_pod_is_refused(template: dict[str, A
     """The field is named, and both remedies; an operator that trusts templates takes it."""
     with pytest.raises(ConfigurationError) as caught:
         plan(template)
-    assert re.search(r"template (may not|has to) set spec\.", str(caught.value))
+    assert re.search(r"template (may not|has to) set (spec|metadata)\.", str(caught.value))
     assert name in str(caught.value)
     assert "GENFLEET_TRUST_TEMPLATES" in str(caught.value)
     assert plan(template, Installation("worker:1", trust_templates=True)).revision
@@ -290,6 +323,70 @@ def test_the_template_of_the_installation_may_reach_beyond() -> None:
     """Who installs genfleet decides over the cluster anyway."""
     made = plan(installation=Installation("worker:1", {"spec": {"serviceAccountName": "media"}}))
     assert made.manifest["spec"]["template"]["spec"]["serviceAccountName"] == "media"
+
+
+RESTRICTED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+ALLOWED = Installation("ours/worker:1", allowed_images=("registry.example.com/team/*", "registry.example.com/other"))
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "ours/worker:1",
+        "registry.example.com/team/worker:2",
+        "registry.example.com/team/deep/worker@sha256:00",
+        "registry.example.com/other",
+        "registry.example.com/other:3@sha256:00",
+    ],
+)
+def test_an_image_that_is_allowed(image: str) -> None:
+    """S18: the installation's own, those of a repository in any version, and those below one."""
+    assert plan(container(image=image), ALLOWED).revision
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        container(image="ours/worker:2"),
+        container(image="evil/worker"),
+        container(image="registry.example.com/other2:1"),
+        container(image="registry.example.com/other/deeper:1"),
+        container(image="registry.example.com/team"),
+        container(image="registry.example.com/team2/worker"),
+        container(image="registry.example.com.evil.org/team/worker"),
+        container(image="evil.org/registry.example.com/team/worker"),
+        container(image="registry.example.com:5000/team/worker"),
+        {"spec": {"containers": [{"name": "second", "image": "evil", "securityContext": RESTRICTED}]}},
+        {"spec": {"initContainers": [{"name": "first", "image": "evil", "securityContext": RESTRICTED}]}},
+        {"spec": {"volumes": [{"name": "v", "image": {"reference": "evil"}}]}},
+    ],
+    ids=range(12),
+)
+def test_an_image_that_is_not_allowed(template: dict[str, Any]) -> None:
+    """S18: wherever it is named; without a list every image is allowed."""
+    with pytest.raises(
+        ConfigurationError, match=r"which is not of registry\.example\.com/team/\*, registry\.example\.com/other"
+    ):
+        plan(template, ALLOWED)
+    assert plan(template).revision
+
+
+def test_no_label_makes_a_worker_part_of_something_else() -> None:
+    """S18: a worker's pod has the labels of a worker, whatever its template says: no Service of ours leads to it."""
+    claimed = {
+        "app.kubernetes.io/name": "genfleet",
+        "app.kubernetes.io/component": "api",
+        names.QUEUE: "other",
+        "a": "b",
+    }
+    made = plan({"metadata": {"labels": claimed, "namespace": "kube-system", "name": "x"}}).manifest
+    labels = made["spec"]["template"]["metadata"]["labels"]
+
+    assert labels["app.kubernetes.io/name"] == "genfleet-worker"
+    assert labels[names.QUEUE] == made["metadata"]["labels"][names.QUEUE] != "other"
+    assert made["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert labels["a"] == "b"
+    assert made["metadata"]["namespace"] == "studio"
 
 
 def test_a_template_may_say_no_to_what_it_may_not_set() -> None:

@@ -67,9 +67,22 @@ to:
   to:
     - ipBlock:
         cidr: 0.0.0.0/0
-        # Private and link-local addresses: the cluster itself, and the cloud's metadata service.
-        except: [10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16]
+        # All that is not public: the cluster itself, the node, and the cloud's metadata service; Azure's has a public address.
+        except:
+          - 0.0.0.0/8
+          - 10.0.0.0/8
+          - 100.64.0.0/10
+          - 127.0.0.0/8
+          - 168.63.129.16/32
+          - 169.254.0.0/16
+          - 172.16.0.0/12
+          - 192.0.0.0/24
+          - 192.168.0.0/16
+          - 198.18.0.0/15
+          - 224.0.0.0/4
+          - 240.0.0.0/4
     - ipBlock:
-        cidr: ::/0
-        except: ["fc00::/7", "fe80::/10"]
+        # What is public of IPv6, without what leads back into IPv4.
+        cidr: 2000::/3
+        except: ["2001:db8::/32", "2002::/16"]
 {{- end }}
