@@ -422,6 +422,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
                 "phase": "ready",
                 "running": 4,
                 "concurrency": 4,
+                "consumer_restarts": 0,
                 "host": "node-3",
                 "pid": 7,
                 "cpu_percent": 65.2,

@@ -177,6 +177,7 @@ def alerts(seen: Overview, queues: Iterable[QueueSeen]) -> list[Alert]:
         found += _unserved(queue)
         for worker in queue.workers:
             found += _memory_alerts(worker)
+            found += _trouble(worker)
     return found
 
 
@@ -186,6 +187,8 @@ def name_of(alert: Alert) -> str:
         return f"memory_usage:{alert['message'].partition(' uses ')[0]}"
     if alert["metric"] == "unserved_queue":
         return f"unserved_queue:{alert['message'].partition(':')[0]}"
+    if alert["metric"] == "broken_worker":
+        return f"broken_worker:{alert['message'].partition(':')[0]}"
     return f"{alert['metric']}:{alert['task_id']}" if "task_id" in alert else alert["metric"]
 
 
@@ -242,6 +245,15 @@ def _unserved(queue: QueueSeen) -> list[Alert]:
         return []
     message = f"{queue.queue}: tasks have waited for {waited_ms // 1000} seconds, and no worker serves this queue"
     return [{"severity": "critical", "message": message, "metric": "unserved_queue", "value": queue.waiting}]
+
+
+def _trouble(worker: WorkerSeen) -> list[Alert]:
+    """It says so itself: it takes nothing more, and ends when its work is done, so that another is started."""
+    trouble = worker.about.get("trouble")
+    if not trouble:
+        return []
+    message = f"{worker.id}: {trouble}"
+    return [{"severity": "warning", "message": message, "metric": "broken_worker", "value": worker.held}]
 
 
 def _memory_alerts(worker: WorkerSeen) -> list[Alert]:

@@ -106,6 +106,7 @@ def test_alerts_are_as_written() -> None:
 
     failure = [f"{level:g} %" for level in (fleet_health.FAILURE_RATE.warning, fleet_health.FAILURE_RATE.critical)]
     assert written.pop("unserved_queue")[0] == ""
+    assert written.pop("broken_worker")[1] == ""
     assert written == {
         "failure_rate": failure,
         "recent_failure_rate": failure,

@@ -247,6 +247,21 @@ def test_each_queue_without_consumers_is_an_alert_of_its_own() -> None:
     ]
 
 
+def test_a_broken_worker_is_an_alert_until_it_is_gone() -> None:
+    """It is still there because something runs; two are told apart."""
+    workers = (worker(trouble="its main loop has not turned for 31 s"), worker())
+    found = fleet_health.alerts(QUIET, [queue(workers=workers)])
+    assert found == [
+        {
+            "severity": "warning",
+            "message": f"{workers[0].id}: its main loop has not turned for 31 s",
+            "metric": "broken_worker",
+            "value": workers[0].held,
+        }
+    ]
+    assert fleet_health.name_of(found[0]) == f"broken_worker:{workers[0].id}"
+
+
 def test_queue_sizes_name_every_queue() -> None:
     """PI-005: each queue with what waits in it."""
     seen = [queue(waiting=3, running=9), queue("x", running=9)]

@@ -149,14 +149,19 @@ class Site:
 
     @contextlib.contextmanager
     def worker(
-        self, queue: str = "gpu_medium", name: str = "worker", concurrency: int = 1, **more: str
+        self,
+        queue: str = "gpu_medium",
+        name: str = "worker",
+        concurrency: int = 1,
+        module: str = "genfleet_workers",
+        **more: str,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """A running worker with the engines of `tests/support/engines.py`, once it beats."""
         environment = self.environment(**{"GENFLEET_ENGINES": "tests.support.engines:engines"} | more)
         arguments = ("--queue", queue, "--name", f"{name}@test", "--concurrency", str(concurrency))
         log = self.folder / f"{name}.log"
         store = SyncStore(self.redis.url)
-        with program("genfleet_workers", *arguments, log=log, environment=environment) as process:
+        with program(module, *arguments, log=log, environment=environment) as process:
             wait_for(f"worker {name} beats (log: {log})", lambda: _beats(store, queue, name, process), within=30)
             yield process
         store.close()

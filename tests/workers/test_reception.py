@@ -21,6 +21,7 @@ from genfleet.store import dead_letters, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.dead_letters import Letter, LetterState
 from genfleet_workers.claims import Claims
+from genfleet_workers.family import Family
 from genfleet_workers.holdings import Holdings
 from genfleet_workers.reception import Client, Connection
 from tests.support.bad_messages import bytes_of, good, mutations, the_seventeen
@@ -217,7 +218,7 @@ def test_a_message_whose_record_is_broken_is_kept(site: Site, store: SyncStore) 
 def test_what_cannot_be_set_aside_at_once_is_set_aside_later(alone: Redis, tmp_path: Path) -> None:
     """Redis went away just then: the message is kept until the beat can tell it."""
     store = SyncStore(alone.url)
-    holdings = Holdings(tmp_path, 30, lambda: None)
+    holdings = Holdings(tmp_path, 30, Family(), lambda: None)
     claims = Claims(store, holdings, "w", "gpu_medium")
     alone.stop()
     claims.set_aside("It is not JSON", b"x", LIST)

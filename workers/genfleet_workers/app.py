@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import timedelta
-from functools import partial
 from mmap import mmap
 from pathlib import Path
 from typing import Any
@@ -27,17 +27,18 @@ from genfleet_workers.attempt import Workbench
 from genfleet_workers.beat import Beat
 from genfleet_workers.claims import Claims
 from genfleet_workers.engines.base import Engine
-from genfleet_workers.machine import Machine
+from genfleet_workers.family import Family, adopt_orphans
 from genfleet_workers.reception import GuardedAMQP, Reception
 from genfleet_workers.request import Request
 from genfleet_workers.settings import WorkerSettings
+from genfleet_workers.watch import SLOW
 
 log = structlog.get_logger(__name__)
 
 REDELIVERY = timedelta(hours=24)
 """After this long kombu offers a message again that nobody acknowledged: far behind our own leases, a backstop."""
 TURN_S = 5.0
-"""How often the main loop shows that it turns."""
+"""How often, at least, the main loop shows that it turns."""
 UNFIT = 2
 """Exit status of a worker whose engines cannot be made, as of one with wrong settings: trying again does not help."""
 CONNECT_EVERY_S = 5
@@ -83,6 +84,7 @@ def _configuration(settings: WorkerSettings) -> dict[str, Any]:
         "worker_concurrency": settings.concurrency,
         "worker_max_tasks_per_child": settings.tasks_per_process,
         "worker_max_memory_per_child": settings.memory_per_process // 1024,  # Celery counts KiB
+        "worker_proc_alive_timeout": SLOW * settings.patience_seconds,  # an engine may take a while to load
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # their leases go on
         "worker_hijack_root_logger": False,
         "worker_consumer": PatientConsumer,
@@ -159,11 +161,13 @@ def run_worker(settings: WorkerSettings) -> int:
     if settings.beat_file:
         settings.beat_file.unlink(missing_ok=True)  # of a container that ran here before, and died
     app = create_app(settings)
-    store = SyncStore(settings.redis)
-    beat = Beat(settings, store, Machine())
+    adopt_orphans()
+    store, family = SyncStore(settings.redis), Family()
+    beat = Beat(settings, store, family)
     app.claims = Claims(store, beat.holdings, settings.worker_id, settings.queue, settings.gpus)
     app.conf.broker_transport_options["receive"] = Reception(app.claims, app.now)
-    app.show_turn = partial(_touch, settings.beat_file)
+    beat.asked = lambda: app.claims.asked
+    app.show_turn = lambda: _show_turn(beat, settings.beat_file)
     app.unfit = mmap(-1, 1)
     app.steps["consumer"].add(KeepPlaces)
     _connect_signals(app, settings, beat)
@@ -176,7 +180,9 @@ def run_worker(settings: WorkerSettings) -> int:
         without_heartbeat=quiet,
         quiet=settings.log_format == "json",  # no banner among the lines of JSON
     )
+    family.pool = lambda: _processes(worker)
     worker.start()
+    family.end()
     return UNFIT if app.unfit[0] else int(worker.exitcode or 0)
 
 
@@ -188,9 +194,10 @@ def _connect_signals(app: Celery, settings: WorkerSettings, beat: Beat) -> None:
 
     def ready(consumer: Any, **_: Any) -> None:
         beat.set_consuming = lambda on, done: _set_consuming(consumer, settings.queue, done, on=on)
+        beat.restart_consuming = lambda: _restart_consuming(consumer, settings.queue)
         beat.first()
         app.show_turn()
-        consumer.timer.call_repeatedly(TURN_S, app.show_turn)
+        consumer.timer.call_repeatedly(min(TURN_S, settings.patience_seconds / 3), app.show_turn)
         beat.start()
 
     connect(signals.setup_logging, lambda *_, **__: None)  # ours stays
@@ -208,7 +215,27 @@ def _set_consuming(consumer: Any, queue: str, done: Callable[[], None], *, on: b
     consumer.call_soon(done)
 
 
-def _touch(file: Path | None) -> None:
+def _restart_consuming(consumer: Any, queue: str) -> None:
+    """Connect anew, with every queue selected and every place counted afresh. Done by the main loop, which owns all that."""
+
+    def anew() -> None:
+        for name in broker_queues(queue):
+            consumer.app.amqp.queues.select_add(consumer.app.amqp.queues[name])
+        raise ConnectionError("the consumer stands still, and is started anew")
+
+    consumer.call_soon(anew)
+
+
+def _processes(worker: Any) -> Collection[int] | None:
+    """Ids of the processes that run tasks. None: there is no pool, yet or any more."""
+    try:
+        return set(worker.pool.info["processes"])
+    except AttributeError:
+        return None
+
+
+def _show_turn(beat: Beat, file: Path | None) -> None:
+    beat.main_turned()
     if file:
         file.touch()
 
@@ -219,6 +246,7 @@ def _equip(app: Celery, settings: WorkerSettings) -> None:
     Celery would log whatever is raised here and go on, with a process that fails every task. So the worker ends instead:
     a missing package has to be seen when it is started, and not by those who submit (TS-174, TS-176).
     """
+    _be_killed_first()
     try:
         engines = _engines(settings)
     except Exception:
@@ -232,6 +260,13 @@ def _equip(app: Celery, settings: WorkerSettings) -> None:
         artifacts=Artifacts(settings.media_dir, settings.media_url),
         scratch=settings.scratch_dir,
     )
+
+
+def _be_killed_first() -> None:
+    """When the machine runs out of memory: rather the process that runs a task than its parent, or Redis. Linux only."""
+    with suppress(OSError, ValueError):
+        score = Path("/proc/self/oom_score_adj")
+        score.write_text(str(min(int(score.read_text()) + 300, 1000)))
 
 
 def _engines(settings: WorkerSettings) -> Mapping[str, Engine]:

@@ -6,11 +6,11 @@ module, so Celery never sees a failed task and never decides anything about one.
 
 from __future__ import annotations
 
+import math
 import shutil
 import signal
 import time
-import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,10 +38,14 @@ log = structlog.get_logger(__name__)
 
 REPORT_EVERY_S = 0.5
 """Progress within a step is passed on this often."""
-TRACE_LIMIT = 8_000
-"""Characters kept of a traceback; its end says the most."""
+RESULT_LIMIT = 2**20
+"""Bytes of JSON that a result may have. It is read by everyone who asks for the task; what is larger is for a file."""
+STEP_LIMIT = 100
+"""Characters kept of the name of a step."""
 PATIENCE_S = 2.0
 """Longest pause between two tries to reach Redis with an outcome."""
+
+_UNSETTLED = ".unsettled.json"
 
 
 class Stopped(SoftTimeLimitExceeded):  # type: ignore[misc]  # billiard ships no types
@@ -52,7 +56,8 @@ class Stopped(SoftTimeLimitExceeded):  # type: ignore[misc]  # billiard ships no
 class Done:
     """The engine made it."""
 
-    result: Mapping[str, Any]
+    result: bytes
+    """JSON."""
     file: Path | None
     """Where its file was published, if it has one."""
 
@@ -79,7 +84,12 @@ class GivenUp:
     """It was stopped. If nobody else has ended the task, it goes back to its queue."""
 
 
-Outcome = Done | Again | Failed | GivenUp
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """This very attempt had begun before, in a process that died at once."""
+
+
+Outcome = Done | Again | Failed | GivenUp | Lost
 
 
 @contextmanager
@@ -87,13 +97,11 @@ def stoppable() -> Iterator[None]:
     """While this holds, SIGTERM raises `Stopped` right here.
 
     Installed for each attempt: billiard puts its own handler in place after every set-up of a process, and its own is
-    right for a process that runs nothing.
+    right for a process that runs nothing. An engine may have put others in place meanwhile; those go with it.
     """
-    before = signal.signal(signal.SIGTERM, _stop)
-    try:
+    with _handlers_kept():
+        signal.signal(signal.SIGTERM, _stop)
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:
@@ -104,12 +112,21 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 @contextmanager
 def undisturbed() -> Iterator[None]:
     """Neither SIGTERM nor the soft limit cut a settlement in two: the work is done. SIGKILL still can."""
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGTERM, signal.SIGUSR1)}
-    try:
+    with _handlers_kept() as kept:
+        for number in kept:
+            signal.signal(number, signal.SIG_IGN)
         yield
+
+
+@contextmanager
+def _handlers_kept() -> Iterator[Iterable[signal.Signals]]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield before
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # of a library, in C: it cannot be put back from here
+                signal.signal(number, handler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,29 +142,29 @@ class Workbench:
         """Run the attempt and settle it."""
         with structlog.contextvars.bound_contextvars(**lease.names, attempt=lease.retries + 1):
             began = time.monotonic()
+            folder = scratch_folder(self.scratch, lease.task_id, lease.token)
             said = JobLog(self.store, lease)
-            outcome = self._outcome(lease, said)
+            outcome = self._outcome(lease, folder, said)
             with undisturbed():
                 said.flush()
-                accepted = self._settle(lease, outcome)
+                accepted = self._settle(lease, outcome, folder)
                 if isinstance(outcome, Done) and outcome.file and not accepted:
                     outcome.file.unlink(missing_ok=True)  # nobody will ever point to it
+                # Only now: while it is there the parent knows that this attempt began, and finds what is not settled.
+                shutil.rmtree(folder, ignore_errors=True)
             seconds = round(time.monotonic() - began, 2)
             log.info("attempt", outcome=type(outcome).__name__, accepted=accepted, seconds=seconds)
 
-    def _outcome(self, lease: Lease, said: Log) -> Outcome:
-        folder = scratch_folder(self.scratch, lease.task_id, lease.token)
+    def _outcome(self, lease: Lease, folder: Path, said: Log) -> Outcome:
         try:
-            folder.mkdir(parents=True)
+            if not _begins(folder):
+                return Lost()
             with stoppable():
                 return self._run(lease, folder, said)
         except Stopped:
             return GivenUp()
         except BaseException as error:  # noqa: BLE001  also SystemExit: the task is settled, whatever was raised
             return judge(lease, error)
-        finally:
-            with suppress(SoftTimeLimitExceeded):  # came too late to matter; the parent cleans up what is left
-                shutil.rmtree(folder, ignore_errors=True)
 
     def _run(self, lease: Lease, folder: Path, said: Log) -> Done:
         engine = self.engines.get(lease.type)
@@ -159,9 +176,15 @@ class Workbench:
             raise PermanentError(f"Invalid task data: {error}") from error
         job = Job(lease.task_id, lease.project, data, folder, lease.token, said)
         product = engine.run(job, Reporter(self.store, lease))
-        return Done(*self.artifacts.publish(lease, product))
+        result, file = self.artifacts.publish(lease, product)
+        try:
+            return Done(packed(result), file)
+        except PermanentError:
+            if file:
+                file.unlink(missing_ok=True)
+            raise
 
-    def _settle(self, lease: Lease, outcome: Outcome) -> bool:
+    def _settle(self, lease: Lease, outcome: Outcome, folder: Path) -> bool:
         """Tell the store, for as long as it takes: the work is done, and only Redis is missing."""
         call, pause = settlement(lease, outcome), 0.05
         while True:
@@ -169,8 +192,23 @@ class Workbench:
                 return self.store.run(call)
             except StoreUnavailable as error:
                 log.warning("settlement_waits", reason=str(error))
+                keep_unsettled(folder, outcome)
             time.sleep(pause)
             pause = min(2 * pause, PATIENCE_S)
+
+
+def _begins(folder: Path) -> bool:
+    """Whether no process has begun this attempt before.
+
+    Celery's pool gives a job to another process if the first one died before the pool had heard that it took it. That
+    would be an attempt that nobody counts, and so a task that may kill process after process for ever.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return False
+    return True
 
 
 def scratch_folder(scratch: Path, task_id: str, token: int) -> Path:
@@ -178,9 +216,44 @@ def scratch_folder(scratch: Path, task_id: str, token: int) -> Path:
     return scratch / f"{task_id.replace('/', '_')}-{token}"
 
 
+def packed(result: Mapping[str, Any]) -> bytes:
+    """A result as JSON. Raises PermanentError if it is none, or too much of it."""
+    try:
+        document = orjson.dumps(result)
+    except orjson.JSONEncodeError as error:
+        raise PermanentError(
+            f"The result of the engine cannot be written as JSON: {failures.sentence(error)}"
+        ) from error
+    if len(document) > RESULT_LIMIT:
+        size, limit = len(document) / 2**20, RESULT_LIMIT / 2**20
+        raise PermanentError(
+            f"The result has {size:.1f} MiB of JSON, and {limit:g} MiB is the limit: the engine is to put it into its file"
+        )
+    return document
+
+
+def keep_unsettled(folder: Path, outcome: Outcome) -> None:
+    """Put a finished result where the parent finds it, if this process is killed before Redis has it."""
+    kept = folder / _UNSETTLED
+    if not isinstance(outcome, Done) or kept.exists():
+        return
+    with suppress(OSError):  # the disk is full: then it is only here
+        (folder / f"{_UNSETTLED}.partial").write_bytes(outcome.result)
+        (folder / f"{_UNSETTLED}.partial").rename(kept)
+
+
+def unsettled(scratch: Path, task_id: str, token: int) -> Call[bool] | None:
+    """The step that an attempt was about to take when its process died: its work is done, and counts. For the parent."""
+    try:
+        result = (scratch_folder(scratch, task_id, token) / _UNSETTLED).read_bytes()
+    except OSError:
+        return None
+    return steps.complete(task_id, token, result)
+
+
 def judge(lease: Lease, error: BaseException) -> Again | Failed:
     """What an error means for the task, by its kind and by the attempts that are left (TS-110 to TS-112)."""
-    trace = "".join(traceback.format_exception(error))[-TRACE_LIMIT:]
+    trace = failures.trace(error)
     delays = TASK_TYPES[lease.type].retry_delays if lease.type in TASK_TYPES else ()
     if failures.is_passing(error) and lease.retries < len(delays):
         return Again(timedelta(seconds=delays[lease.retries]), failures.sentence(error), trace)
@@ -191,13 +264,15 @@ def settlement(lease: Lease, outcome: Outcome) -> Call[bool]:
     """The step that records an outcome."""
     match outcome:
         case Done(result, _):
-            return steps.complete(lease.task_id, lease.token, orjson.dumps(result))
+            return steps.complete(lease.task_id, lease.token, result)
         case Again(after, error, trace):
             return steps.retry_later(lease.task_id, lease.token, after, error, trace)
         case Failed(error, trace):
             return steps.fail(lease.task_id, lease.token, error, trace)
         case GivenUp():
             return steps.hand_back(lease.task_id, lease.token, "its process was told to stop")
+        case Lost():
+            return steps.lose(lease.task_id, lease.token, "its process died as soon as it had begun")
 
 
 class Reporter:
@@ -212,10 +287,11 @@ class Reporter:
     def __call__(self, fraction: float, step: str) -> None:
         """Raises `Stopped` when the task is no longer ours: there is no point in going on."""
         now = time.monotonic()
+        step = failures.readable(step)[:STEP_LIMIT]
         if step == self._step and now < self._next:
             return
         self._step, self._next = step, now + REPORT_EVERY_S
-        bounded = min(max(fraction, 0.0), 1.0)
+        bounded = min(max(fraction, 0.0), 1.0) if math.isfinite(fraction) else 0.0
         try:
             held = self._store.run(steps.progress(self._lease.task_id, self._lease.token, bounded, step))
         except StoreUnavailable:

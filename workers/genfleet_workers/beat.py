@@ -1,13 +1,16 @@
 """The beat: a thread of the worker's parent that renews leases and does what Redis answers, whatever the children do.
 
-A thread, because Celery's main loop may be busy connecting again when a beat is due.
+A thread, because Celery's main loop may be busy connecting again when a beat is due. As it keeps everything that is held
+here alive, it also watches whether there is something behind it (`watch.py`).
 """
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
 
@@ -17,9 +20,11 @@ import structlog
 from genfleet.errors import StoreUnavailable
 from genfleet.store import capacity, steps, upkeep
 from genfleet.store.client import SyncStore
+from genfleet_workers.family import Family
 from genfleet_workers.holdings import Holdings
 from genfleet_workers.machine import Machine
 from genfleet_workers.settings import WorkerSettings
+from genfleet_workers.watch import SLOW, Act, Allowed, Appetite
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +32,9 @@ PERIOD = timedelta(seconds=2)
 """Four beats to a lease."""
 AGAIN = timedelta(seconds=0.5)
 """After a beat that failed: the leases run."""
+
+BROKEN = 75
+"""Exit status of a worker that is broken and has to be replaced: trying again helps."""
 
 
 class Phase(StrEnum):
@@ -42,14 +50,27 @@ class Phase(StrEnum):
 class Beat(threading.Thread):
     """Beats until it is told to end."""
 
-    def __init__(self, settings: WorkerSettings, store: SyncStore, machine: Machine) -> None:
+    def __init__(self, settings: WorkerSettings, store: SyncStore, family: Family) -> None:
         super().__init__(name="beat", daemon=True)
-        self.holdings = Holdings(settings.scratch_dir, settings.stop_grace_seconds, self.soon)
+        self.holdings = Holdings(settings.scratch_dir, settings.stop_grace_seconds, family, self.soon)
         self.set_consuming: Callable[[bool, Callable[[], None]], None] = lambda _, __: None
         """Starts or stops taking messages, then calls back. Set when the consumer is there."""
+        self.restart_consuming: Callable[[], None] = lambda: None
+        """Starts the consumer anew. Set when it is there, as the next."""
+        self.asked: Callable[[], int] = lambda: 0
+        """Messages that the consumer has taken so far."""
         self._settings = settings
         self._store = store
-        self._machine = machine
+        self._family = family
+        self._machine = Machine(family)
+        self._allowed = Allowed(
+            settings.patience_seconds, settings.memory_limit, settings.process_limit, settings.scratch_limit
+        )
+        self._appetite = Appetite(settings.patience_seconds)
+        self._trouble = ""
+        """Why this worker has to be replaced."""
+        self._main_turned = self._turned = time.monotonic()
+        """When the main loop was seen to turn, and when this one last did."""
         self._soon = threading.Event()
         self._over = False
         self._consuming = True
@@ -63,6 +84,14 @@ class Beat(threading.Thread):
         """Beat now rather than at the end of the period."""
         self._soon.set()
 
+    def main_turned(self) -> None:
+        """Called by the main loop while it turns. It watches this thread as this thread watches it."""
+        self._main_turned = time.monotonic()
+        still = self._main_turned - self._turned
+        if self.ident and not self._over and still > SLOW * self._settings.patience_seconds:
+            log.critical("beat_stands_still", seconds=round(still))
+            self._leave()
+
     def stopping(self) -> None:
         """The worker got SIGTERM: what runs may finish within the grace, then it is handed back (NS-009)."""
         self._stop_by = time.monotonic() + self._settings.grace.total_seconds()
@@ -74,7 +103,7 @@ class Beat(threading.Thread):
         self.soon()
         self.join(timeout=steps.LEASE.total_seconds())
         try:
-            self._deliver_reports()
+            self._deliver_last_reports()
             # Claimed after SIGTERM: Celery gives no process anything then, and says nothing.
             for held in reversed(self.holdings.leases()):
                 self._store.run(steps.hand_back(*held, "its worker stopped before a process had taken it"))
@@ -97,12 +126,17 @@ class Beat(threading.Thread):
 
     def _turn(self) -> bool:
         """One beat and what comes with it. Whether it went well."""
+        self._turned = time.monotonic()
         try:
+            self._watch()
             self._beat()
             self._deliver_reports()
+            if self._trouble and not self.holdings.at_work():
+                self._leave()
             upkeep.do_chores(self._store, self._settings.worker_id)
         except StoreUnavailable as error:
             log.warning("beat_missed", reason=str(error))
+            self._appetite.blind()
             self._leave_in_time()
             return False
         except Exception:
@@ -121,9 +155,47 @@ class Beat(threading.Thread):
                 self.holdings.stop(held, now)
             elif verdict == "lost":
                 self.holdings.kill(held)
-        self._follow(drain=answer.drain)
+        self._follow(drain=answer.drain or bool(self._trouble))
+        self._feed(now, answer.waiting, len(leases))
         if self._stop_by is not None and now >= self._stop_by:
             self._hand_back(leases)
+
+    def _watch(self) -> None:
+        """Take away what makes no move. If the fault is the worker's own, it had better be replaced."""
+        now = time.monotonic()
+        for verdict in self.holdings.judge(self._allowed, self._family.look(), now):
+            if verdict.broken:
+                self._retire(verdict.why)
+        still = now - self._main_turned
+        if self._stop_by is None and still > self._settings.patience_seconds:
+            self._retire(f"its main loop has not turned for {still:.0f} s")
+
+    def _feed(self, now: float, waiting: int, held: int) -> None:
+        """Notice a consumer that takes nothing although there is room, and messages wait."""
+        takes = self._consuming and self._stop_by is None
+        could = takes and waiting > 0 and held < self._settings.concurrency
+        match self._appetite.look(now, self.asked(), could=could):
+            case Act.RESTART:
+                log.error("consumer_stands_still", waiting=waiting, seconds=self._settings.patience_seconds)
+                self.restart_consuming()
+            case Act.LEAVE:
+                self._retire("its consumer takes no messages, and did not when it was started anew")
+
+    def _retire(self, why: str) -> None:
+        """This worker is broken: it takes nothing more, what runs may end, and then it goes, so that another is started."""
+        if self._trouble:
+            return
+        self._trouble = why
+        log.critical("worker_is_broken", reason=why)
+        self.holdings.give_up_unstarted(f"its worker is broken: {why}")
+        self.soon()
+
+    def _leave(self) -> None:
+        """Not by Celery's way out, which may be what is broken."""
+        with suppress(StoreUnavailable):
+            self._store.run(capacity.depart(self._settings.worker_id, self._settings.queue))
+        self._family.end()
+        os._exit(BROKEN)
 
     def _leave_in_time(self) -> None:
         """Without Redis nothing can be settled or handed back. It is left to the leases, which ran out, and we go."""
@@ -157,6 +229,17 @@ class Beat(threading.Thread):
             self._store.run(report)
             self.holdings.delivered(report)
 
+    def _deliver_last_reports(self) -> None:
+        """There may be finished work among them: that is worth some patience with a Redis that does not answer."""
+        until = self._heard + self._settings.give_up_seconds
+        while True:
+            try:
+                return self._deliver_reports()
+            except StoreUnavailable:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(AGAIN.total_seconds())
+
     def _phase(self, running: int) -> Phase:
         if self._consuming and self._stop_by is None:
             return Phase.READY
@@ -169,6 +252,8 @@ class Beat(threading.Thread):
                 "phase": self._phase(running),
                 "running": running,
                 "concurrency": self._settings.concurrency,
+                "consumer_restarts": self._appetite.restarts,
+                **({"trouble": self._trouble} if self._trouble else {}),
                 **self._machine.describe(),
             }
         )

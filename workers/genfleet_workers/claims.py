@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -14,12 +14,14 @@ from genfleet.errors import StoreUnavailable
 from genfleet.store import dead_letters, steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import Lease, NewTask
+from genfleet_workers.deaths import Deaths
 from genfleet_workers.holdings import Holdings
+from genfleet_workers.watch import hard_limit_passed
 
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Claims:
     """The worker's parent, as seen from a request."""
 
@@ -30,12 +32,18 @@ class Claims:
     """The queue of this worker; the broker may have other names for it."""
     gpus: float = 0
     """Those of this worker."""
+    deaths: Deaths = field(default_factory=Deaths)
+    asked: int = 0
+    """Messages that came so far: how the consumer shows that it consumes."""
 
-    def claim(self, task_id: str, name: str, headers: Mapping[str, Any], nonce: str) -> Lease | None:
+    def claim(
+        self, task_id: str, name: str, headers: Mapping[str, Any], nonce: str, hard_limit_s: float
+    ) -> Lease | None:
         """The right to run a message's task, or None: then the message is of no more use.
 
         Raises StoreUnavailable: then nothing is known, and the message goes back to its queue with the connection.
         """
+        self.asked += 1
         token = headers.get("token", "")
         call = steps.claim(task_id, str(token), self.worker, nonce, self.gpus)
         answer = self.store.run(call)
@@ -45,7 +53,7 @@ class Claims:
         if answer.lease is None:
             log.info("message_dropped", task_id=task_id, task_type=name, verdict=answer.verdict)
             return None
-        self.holdings.take(answer.lease)
+        self.holdings.take(answer.lease, hard_limit_s)
         return answer.lease
 
     def timed_out(self, lease: Lease, seconds: float) -> None:
@@ -53,12 +61,17 @@ class Claims:
 
         Told at once, before the process hears SIGTERM and hands its task back.
         """
-        error = f"The hard time limit of {seconds:g} seconds was exceeded"
-        report = steps.fail(lease.task_id, lease.token, error)
+        failed = steps.fail(lease.task_id, lease.token, hard_limit_passed(seconds))
+        report = self.holdings.outcome(lease) or failed
         try:
             self.store.run(report)
         except StoreUnavailable:
             self.holdings.report(report)
+
+    def died(self, lease: Lease, error: Exception) -> None:
+        """Its process is gone. What it had done already counts; else the task starts again, or is given up."""
+        why = self.deaths.tell(error)
+        self.holdings.report(self.holdings.outcome(lease) or steps.lose(lease.task_id, lease.token, why))
 
     def set_aside(self, reason: str, message: bytes, broker_list: str, **known: str) -> None:
         """Keep a message that could not be judged, with its reason, where people find it.

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import errno
+import traceback
 
 import httpx
 from celery.exceptions import SoftTimeLimitExceeded
 
 from genfleet.errors import PermanentError, TransientError
+
+SENTENCE_LIMIT = 2_000
+"""Characters kept of what an error says."""
+TRACE_LIMIT = 8_000
+"""Characters kept of a traceback."""
 
 _PASSING = (
     ConnectionError,
@@ -39,10 +45,27 @@ def is_passing(error: BaseException) -> bool:
 
 
 def sentence(error: BaseException) -> str:
-    """What the person who submitted the task is told."""
-    text = str(error).strip()
+    """What the person who submitted the task is told. Never raises, whatever the error is made of."""
+    try:
+        text = readable(str(error))
+    except Exception:  # noqa: BLE001  an error of a library, or of a task: its own code runs here
+        text = "its message cannot be read"
     if isinstance(error, TransientError | PermanentError) and text:
         return text
     if isinstance(error, SoftTimeLimitExceeded):
         return "The soft time limit was exceeded"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def trace(error: BaseException) -> str:
+    """The end of its traceback, which says the most. Never raises."""
+    try:
+        return readable("".join(traceback.format_exception(error)), last=TRACE_LIMIT)
+    except Exception:  # noqa: BLE001  as above
+        return ""
+
+
+def readable(text: str, *, last: int | None = None) -> str:
+    """As it can be kept: of bounded length, and without the halves of letters that broken file names have."""
+    kept = text.strip()[:SENTENCE_LIMIT] if last is None else text[-last:]
+    return kept.encode(errors="replace").decode()

@@ -10,7 +10,8 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,9 @@ import structlog
 from genfleet.store import steps
 from genfleet.store.calls import Call
 from genfleet.store.records import Lease
-from genfleet_workers.attempt import scratch_folder
+from genfleet_workers.attempt import scratch_folder, unsettled
+from genfleet_workers.family import NOBODY, Family, State, Tree
+from genfleet_workers.watch import Allowed, Attempt, End, Verdict, judge
 
 log = structlog.get_logger(__name__)
 
@@ -31,8 +34,19 @@ class Holding:
     """One task that this worker runs."""
 
     lease: Lease
+    hard_limit_s: float
+    taken: float
+    """When it was claimed, by the clock of the caller, as the other times here."""
     pid: int | None = None
     """The process that runs it, once one has taken it."""
+    started: float = 0.0
+    """When that took it."""
+    begun: bool = False
+    """Whether that was seen to have got as far as its engine."""
+    state: tuple[State, float] = (State.RUNS, 0.0)
+    """What that process does, and since when."""
+    over: bool = False
+    """Whether it is no longer ours: its process is about to end, and there is nothing more to judge."""
     kill_at: float | None = None
     """When it is killed if it has not stopped by itself, by the clock of the caller."""
 
@@ -40,8 +54,9 @@ class Holding:
 class Holdings:
     """Every lease that this worker holds, and the reports about them that Redis has not had yet."""
 
-    def __init__(self, scratch: Path, stop_grace_s: float, wake: Callable[[], None]) -> None:
+    def __init__(self, scratch: Path, stop_grace_s: float, family: Family, wake: Callable[[], None]) -> None:
         self._scratch = scratch
+        self._family = family
         self._stop_grace_s = stop_grace_s
         self._wake = wake
         self._lock = threading.Lock()
@@ -51,16 +66,16 @@ class Holdings:
     def __len__(self) -> int:
         return len(self._held)
 
-    def take(self, lease: Lease) -> None:
+    def take(self, lease: Lease, hard_limit_s: float) -> None:
         """A lease was granted."""
         with self._lock:
-            self._held[_key(lease)] = Holding(lease)
+            self._held[_key(lease)] = Holding(lease, hard_limit_s, time.monotonic())
 
     def started(self, lease: Lease, pid: int) -> None:
         """A process has taken it."""
         with self._lock:
-            if _key(lease) in self._held:
-                self._held[_key(lease)].pid = pid
+            if holding := self._held.get(_key(lease)):
+                holding.pid, holding.started = pid, time.monotonic()
 
     def finished(self, lease: Lease) -> None:
         """Its process is done with it, one way or another."""
@@ -82,6 +97,65 @@ class Holdings:
         """Id and token of everything held, in the order in which it was taken."""
         with self._lock:
             return list(self._held)
+
+    def at_work(self) -> bool:
+        """Whether anything is held that is still ours."""
+        with self._lock:
+            return any(not holding.over for holding in self._held.values())
+
+    # -- judging -------------------------------------------------------------------------------------------------------
+
+    def judge(self, allowed: Allowed, trees: Mapping[int, Tree], now: float) -> Iterator[Verdict]:
+        """Take away what makes no move, or takes too much: it is reported, and its process killed."""
+        with self._lock:
+            held = [holding for holding in self._held.values() if not holding.over]
+        for holding in held:
+            if verdict := judge(self._seen(holding, trees, now), allowed):
+                log.error("taken_away", reason=verdict.why, **holding.lease.names)
+                self.report(self._ended(holding.lease, verdict))
+                self.kill(_key(holding.lease))
+                yield verdict
+
+    def give_up_unstarted(self, why: str) -> None:
+        """Hand back what no process has taken."""
+        with self._lock:
+            unstarted = [holding for holding in self._held.values() if holding.pid is None and not holding.over]
+            for holding in unstarted:
+                holding.over = True
+        for holding in reversed(unstarted):
+            self.report(steps.hand_back(*_key(holding.lease), why))
+
+    def _seen(self, holding: Holding, trees: Mapping[int, Tree], now: float) -> Attempt:
+        if holding.pid is None:
+            return Attempt(now - holding.taken, None, holding.hard_limit_s)
+        folder = scratch_folder(self._scratch, *_key(holding.lease))
+        holding.begun = holding.begun or folder.exists()
+        tree = trees.get(holding.pid, NOBODY) if trees else None
+        state = tree.state if tree else State.RUNS
+        if state is not holding.state[0]:
+            holding.state = state, now
+        return Attempt(
+            held_s=now - holding.taken,
+            ran_s=now - holding.started,
+            hard_limit_s=holding.hard_limit_s,
+            begun=holding.begun,
+            tree=tree,
+            still_s=now - holding.state[1],
+            scratch=lambda: _bytes_of(folder),
+        )
+
+    def _ended(self, lease: Lease, verdict: Verdict) -> Call[bool]:
+        match verdict.end:
+            case End.HANDED_BACK:
+                return steps.hand_back(lease.task_id, lease.token, verdict.why)
+            case End.FAILED:
+                return self.outcome(lease) or steps.fail(lease.task_id, lease.token, verdict.why)
+            case End.LOST:
+                return self.outcome(lease) or steps.lose(lease.task_id, lease.token, verdict.why)
+
+    def outcome(self, lease: Lease) -> Call[bool] | None:
+        """The result of an attempt that was done but for telling Redis so, when its process ended."""
+        return unsettled(self._scratch, lease.task_id, lease.token)
 
     # -- reports -------------------------------------------------------------------------------------------------------
 
@@ -111,16 +185,28 @@ class Holdings:
                 return
             if holding.kill_at is None:
                 holding.kill_at = now + self._stop_grace_s
-                _signal(holding, signal.SIGTERM)
+                self._signal(holding, signal.SIGTERM)
             elif now >= holding.kill_at:
-                _signal(holding, signal.SIGKILL)
+                self._signal(holding, signal.SIGKILL)
 
     def kill(self, key: tuple[str, int]) -> None:
         """SIGKILL at once: the task is no longer ours, and whatever still runs does harm."""
         with self._lock:
             holding = self._held.get(key)
             if holding:
-                _signal(holding, signal.SIGKILL)
+                holding.over = True
+                self._signal(holding, signal.SIGKILL)
+
+    def _signal(self, holding: Holding, number: signal.Signals) -> None:
+        """SIGTERM to the process, which cleans up; SIGKILL to all that it has started as well."""
+        if holding.pid is None:
+            return
+        log.warning("signalled", pid=holding.pid, signal=number.name, **holding.lease.names)
+        if number is signal.SIGKILL:
+            self._family.kill(holding.pid)
+            return
+        with suppress(ProcessLookupError):
+            os.kill(holding.pid, number)
 
 
 def _key(lease: Lease) -> tuple[str, int]:
@@ -128,9 +214,11 @@ def _key(lease: Lease) -> tuple[str, int]:
     return lease.task_id, lease.token
 
 
-def _signal(holding: Holding, number: signal.Signals) -> None:
-    if holding.pid is None:
-        return
-    log.warning("signalled", pid=holding.pid, signal=number.name, **holding.lease.names)
-    with suppress(ProcessLookupError):
-        os.kill(holding.pid, number)
+def _bytes_of(folder: Path) -> int:
+    """What its files take of the disk. Files come and go meanwhile."""
+    total = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += os.stat(os.path.join(place, name), follow_symlinks=False).st_blocks * 512  # noqa: PTH116, PTH118  # every two seconds: a Path for each file costs more than the look
+    return total

@@ -7,30 +7,23 @@ from typing import Any
 
 import psutil
 
+from genfleet_workers.family import Family
+
 
 class Machine:
     """The machine that this worker runs on."""
 
-    def __init__(self) -> None:
-        self._self = psutil.Process()
+    def __init__(self, family: Family) -> None:
+        self._family = family
         psutil.cpu_percent()  # the first call only sets the mark that the next one measures from
 
     def describe(self) -> dict[str, Any]:
         """Load of the machine, and memory of the worker's processes in bytes, by process id."""
         return {
             "host": os.uname().nodename,
-            "pid": self._self.pid,
+            "pid": os.getpid(),
             "cpu_percent": psutil.cpu_percent(),
             "memory_percent": psutil.virtual_memory().percent,
             "gpu_utilization": [],  # filled by the GPU engines, which come with a later version
-            "memory_bytes": self._memory(),
+            "memory_bytes": self._family.memory(),
         }
-
-    def _memory(self) -> dict[str, int]:
-        used = {}
-        for process in (self._self, *self._self.children()):
-            try:
-                used[str(process.pid)] = process.memory_info().rss
-            except psutil.NoSuchProcess:
-                continue  # it ended while we looked
-        return used

@@ -18,7 +18,6 @@ from redis.exceptions import ResponseError
 
 from genfleet.contract.keys import broker_list
 from genfleet.errors import StoreUnavailable
-from genfleet.store import steps
 
 if TYPE_CHECKING:
     from genfleet.store.records import Lease
@@ -57,7 +56,7 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
         try:
             # A nonce of this very request. Not the broker's delivery tag: after a reconnect kombu delivers a message
             # again under the same one, although its task still runs here.
-            return self._claims.claim(self.id, self.type, self.request_dict, uuid.uuid4().hex)
+            return self._claims.claim(self.id, self.type, self.request_dict, uuid.uuid4().hex, self.task.time_limit)
         except StoreUnavailable as error:
             # What Celery knows how to survive: it connects again, and the message goes back to its queue.
             raise ConnectionError(str(error)) from error
@@ -94,7 +93,7 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
         if self.lease and isinstance(error, TimeLimitExceeded):
             self._claims.timed_out(self.lease, error.args[0])
         elif self.lease:
-            self._claims.holdings.report(steps.lose(self.id, self.lease.token, str(error)))
+            self._claims.died(self.lease, error)
         if isinstance(error, MemoryError):
             self.acknowledge()  # Celery would end the whole worker
             return

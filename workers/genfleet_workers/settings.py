@@ -66,6 +66,15 @@ class WorkerSettings(ProgramSettings):
     """A process is replaced after so many tasks (TS-116)."""
     memory_per_process: int = Field(default=2_000_000_000, ge=64_000_000)
     """Bytes of memory above which a process is replaced after its task (TS-115)."""
+    memory_limit: int | None = Field(default=None, ge=64_000_000)
+    """Bytes of memory above which a task is taken away and its process killed, with all that it has started."""
+    process_limit: int = Field(default=256, ge=1)
+    """Processes that a task may have: its own, and what it has started."""
+    scratch_limit: int | None = Field(default=None, ge=1_000_000)
+    """Bytes of unfinished files that a task may have."""
+    patience_seconds: float = Field(default=30, ge=2)
+    """How long a task, a process, the main loop or the consumer may make no move before the worker does something about it.
+    Four times that where something may be slow: loading an engine, a disk."""
     engines: str = "genfleet_workers.engines:engines"
     """Who makes the engines: `module:function`, given these settings, returns an engine by task type."""
     time_limits: dict[str, tuple[float, float]] = Field(default={}, examples=[{"generate_video": [840, 900]}])

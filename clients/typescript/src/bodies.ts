@@ -622,6 +622,8 @@ export interface Worker {
   phase?: string
   running?: number
   concurrency?: number
+  consumer_restarts?: number
+  trouble?: string
   host?: string
   pid?: number
   cpu_percent?: number

@@ -251,6 +251,8 @@ class Beat:
 
     drain: bool
     """Whether it is to take nothing new."""
+    waiting: int
+    """Messages that wait in its queue."""
     verdicts: tuple[str, ...]
     """`held`, `stop` or `lost`, for each lease in the order given."""
 

@@ -122,8 +122,8 @@ def renew(worker: str, queue: str, about: bytes, leases: Iterable[tuple[str, int
         args += (task_id, token)
 
     def read(reply: list[Any]) -> records.Beat:
-        drain, *verdicts = reply
-        return records.Beat(bool(drain), tuple(verdict.decode() for verdict in verdicts))
+        drain, waiting, *verdicts = reply
+        return records.Beat(bool(drain), waiting, tuple(verdict.decode() for verdict in verdicts))
 
     return Call(script("renew"), args, read)
 

@@ -63,6 +63,8 @@ class Worker(TypedDict):
     phase: NotRequired[str]
     running: NotRequired[int]
     concurrency: NotRequired[int]
+    consumer_restarts: NotRequired[int]
+    trouble: NotRequired[str]
     host: NotRequired[str]
     pid: NotRequired[int]
     cpu_percent: NotRequired[float]

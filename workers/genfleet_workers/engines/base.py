@@ -3,7 +3,8 @@
 An engine knows nothing of Celery, Redis or HTTP. It gets a `Job`, tells how far it is, and returns a `Product`. It
 raises `TransientError` or `PermanentError` when it can tell which; the worker classifies everything else. When the
 task is cancelled or runs past its soft limit, `celery.exceptions.SoftTimeLimitExceeded` is raised in the middle of
-`run`: clean up (kill subprocesses) and let it pass.
+`run`: clean up (kill subprocesses) and let it pass. What an engine has started ends with its process at the latest: what it
+lets go of, as a daemon does, is killed.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Product:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     """What `result.metadata` shows, beside the size of a file: duration, resolution, fps, generation_model, model …"""
     values: Mapping[str, Any] = field(default_factory=dict)
-    """What else stands in `result`, beside `metadata`: the whole answer of a task type that makes no file (TS-092)."""
+    """What else stands in `result`, beside `metadata`: the whole answer of a task type that makes no file (TS-092).
+
+    At most 1 MiB of JSON with all the rest: what is larger is for the file."""
 
 
 class Report(Protocol):

@@ -32,11 +32,7 @@ class Format:
 
 @dataclass
 class Encoder:
-    """One video being made. A context manager: leaving it early kills ffmpeg.
-
-    ffmpeg also ends when this process is killed, because its input then does: no death signal is needed, which would
-    have to run code between fork and exec.
-    """
+    """One video being made. A context manager: leaving it early kills ffmpeg."""
 
     format: Format
     file: Path
@@ -47,7 +43,7 @@ class Encoder:
     _complaints: deque[str] = field(default_factory=lambda: deque(maxlen=20))
 
     def __enter__(self) -> Encoder:
-        command = [ffmpeg.program(), *_arguments(self.format, self.file)]
+        command = ffmpeg.mortal([ffmpeg.program(), *_arguments(self.format, self.file)])
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
         for read, stream in ((self._follow, self._process.stdout), (self._listen, self._process.stderr)):

@@ -30,6 +30,15 @@ def program() -> str:
     return shutil.which("ffmpeg") or str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
+def mortal(command: Sequence[str]) -> list[str]:
+    """The command, so that it is killed when the process that started it is: on Linux, where util-linux is installed.
+
+    Elsewhere the worker ends it a moment later; if that is killed as well, it ends with its step.
+    """
+    setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
+    return [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else list(command)
+
+
 def run(arguments: Sequence[str], watch: Callable[[], None]) -> str:
     """Run ffmpeg to its end; what it said last. `watch` is called all the while, and may raise: then ffmpeg is killed.
 
@@ -53,7 +62,7 @@ def run_child(
         reads.write(feed)
         reads.seek(0)
         known = {name: os.environ[name] for name in _VARIABLES if name in os.environ}
-        with subprocess.Popen(command, stdin=reads, stdout=stdout, stderr=says, env=known) as child:
+        with subprocess.Popen(mortal(command), stdin=reads, stdout=stdout, stderr=says, env=known) as child:
             try:
                 _bound(child.pid)
                 watch()

@@ -1,5 +1,6 @@
 -- renew: a worker's beat. Renews the leases of what it runs, says what it does, and learns whether it is to take messages:
--- not while it drains, nor while its queue is paused.
+-- not while it drains, nor while its queue is paused. And how many messages wait: a consumer that takes none of them has
+-- stopped consuming.
 -- One verdict for each (id, token): `held`; `stop`, it was cancelled; `lost`, it is no longer this worker's.
 local worker, queue, about, lease_ms, silence_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = clock()
@@ -9,7 +10,9 @@ redis.call('PEXPIRE', key.worker(worker), silence_ms)
 redis.call('ZADD', key.workers(queue), now, worker)
 
 local rests = redis.call('SISMEMBER', key.draining(), worker) == 1 or is_paused(queue)
-local verdicts = { rests and 1 or 0 }
+local waiting = 0
+for priority = 1, 3 do waiting = waiting + redis.call('LLEN', broker_list(queue, priority)) end
+local verdicts = { rests and 1 or 0, waiting }
 for i = 6, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]
   local task = read(id, 'state', 'token', 'queue')

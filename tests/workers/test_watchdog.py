@@ -1,0 +1,155 @@
+"""Nothing hangs silently: real workers with faults that are really there, and a patience of two seconds rather than 30."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import AbstractContextManager
+from pathlib import Path
+from subprocess import Popen
+from typing import Any
+
+import psutil
+import pytest
+
+from genfleet.contract.states import State
+from genfleet.store.client import SyncStore
+from tests.support.servers import Site
+from tests.support.tasks import queue_seen, record, submitted
+from tests.support.waiting import wait_for
+
+PATIENCE: dict[str, Any] = {"GENFLEET_PATIENCE_SECONDS": "2"}
+BROKEN = 75
+
+
+def faulty(site: Site, fault: str) -> AbstractContextManager[Popen[bytes]]:
+    """A worker that has this fault once it gets SIGALRM."""
+    return site.worker(name="faulty", module="tests.support.faulty_worker", GENFLEET_TEST_FAULT=fault, **PATIENCE)
+
+
+def ended(store: SyncStore, task_id: str) -> State:
+    """The state of a task once it has ended."""
+    wait_for(f"{task_id} ends", lambda: record(store, task_id).finished_ms, within=40)
+    return record(store, task_id).state
+
+
+def process_of(marks: Path) -> int:
+    """The process that runs the first task."""
+    return int(wait_for("it runs", lambda: marks.read_text() if marks.exists() else "").split()[3])
+
+
+def why(store: SyncStore, task_id: str) -> list[tuple[str, str | None]]:
+    """The story of a task: how each attempt ended, and why."""
+    return [(chapter.how, chapter.why) for chapter in record(store, task_id).story]
+
+
+def test_a_process_that_is_stopped_loses_its_task(site: Site, store: SyncStore, tmp_path: Path) -> None:
+    """A lease is not renewed for ever for a process that makes no move; the worker goes on with another process."""
+    marks = tmp_path / "marks"
+    task_id = submitted(store, seconds=60, later=0, marks=str(marks))
+    with site.worker(**PATIENCE) as worker:
+        os.kill(process_of(marks), signal.SIGSTOP)
+        assert ended(store, task_id) is State.COMPLETED
+        assert worker.poll() is None
+
+    assert why(store, task_id) == [("lost", "its process was stopped, and still was 2 s later")]
+
+
+def test_a_worker_whose_processes_take_nothing_is_replaced(site: Site, store: SyncStore) -> None:
+    """A task that was claimed and reaches no process goes back, with nothing counted against it; the worker ends itself."""
+    with site.worker(name="one", **PATIENCE) as worker:
+        (seen,) = queue_seen(store).workers
+        (idle,) = {int(pid) for pid in wait_for("it tells", lambda: _memory(store))} - {seen.about["pid"]}
+        os.kill(idle, signal.SIGSTOP)
+        task_id = submitted(store)
+        assert worker.wait(40) == BROKEN
+    with site.worker(name="two"):
+        assert ended(store, task_id) is State.COMPLETED
+
+    assert why(store, task_id) == [("handed_back", "no process of its worker took it within 8 s")]
+    assert site.redis.client.hget("genfleet:counters", "lost_workers") is None
+
+
+@pytest.mark.parametrize("end", ["its process is killed", "its hard limit passes"])
+def test_finished_work_counts_although_redis_was_away_when_its_process_ended(
+    site: Site, store: SyncStore, tmp_path: Path, end: str
+) -> None:
+    """Only telling Redis was left to do. The worker does that in the place of its process."""
+    marks = tmp_path / "marks"
+    task_id = submitted(store, seconds=1, marks=str(marks))
+    limits = '{"generate_image": [2.5, 3]}' if end == "its hard limit passes" else "{}"
+    with site.worker(GENFLEET_TIME_LIMITS=limits, **PATIENCE):
+        child = process_of(marks)
+        site.redis.stop()
+        log = site.folder / "worker.log"
+        wait_for("it waits with its result", lambda: "settlement_waits" in log.read_text())
+        if end == "its process is killed":
+            os.kill(child, signal.SIGKILL)
+        wait_for("its process is gone", lambda: not psutil.pid_exists(child) or _is_dead(child))
+        site.redis.start()
+        assert ended(store, task_id) is State.COMPLETED
+        assert ended(store, submitted(store)) is State.COMPLETED
+
+    assert (why(store, task_id), marks.read_text().count("start")) == ([], 1)
+
+
+def _is_dead(pid: int) -> bool:
+    return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def _memory(store: SyncStore) -> dict[str, int] | None:
+    memory: dict[str, int] = queue_seen(store).workers[0].about["memory_bytes"]
+    return memory if len(memory) == 2 else None
+
+
+def test_a_main_loop_that_stands_still_ends_the_worker_when_its_work_is_done(
+    site: Site, store: SyncStore, tmp_path: Path
+) -> None:
+    """What runs is finished and counts; what the worker can no longer take is run by another; people can see why."""
+    marks = tmp_path / "marks"
+    running = submitted(store, seconds=6, marks=str(marks))
+    with faulty(site, "stuck") as worker:
+        process_of(marks)
+        worker.send_signal(signal.SIGALRM)
+        waiting = submitted(store)
+        trouble = wait_for("it says so", lambda: _trouble(store))
+        assert worker.wait(40) == BROKEN
+        assert record(store, running).state is State.COMPLETED
+        assert queue_seen(store).workers == ()
+    with site.worker(name="two"):
+        assert ended(store, waiting) is State.COMPLETED
+
+    assert trouble.startswith("its main loop has not turned for")
+    assert marks.read_text().count("start") == 1
+
+
+def _trouble(store: SyncStore) -> str:
+    (seen,) = queue_seen(store).workers
+    return str(seen.about.get("trouble", ""))
+
+
+@pytest.mark.parametrize("fault", ["cancelled", "exhausted"])
+def test_a_consumer_that_stopped_consuming_is_started_anew(site: Site, store: SyncStore, fault: str) -> None:
+    """F23: messages wait, there is room, nothing is taken. That is noticed, told and mended within the patience."""
+    with faulty(site, fault) as worker:
+        assert ended(store, submitted(store)) is State.COMPLETED
+        worker.send_signal(signal.SIGALRM)
+        wait_for("nobody listens", lambda: fault == "exhausted" or not _listens(site))
+        assert ended(store, submitted(store)) is State.COMPLETED
+        wait_for("it is counted", lambda: queue_seen(store).workers[0].about["consumer_restarts"] == 1)
+        assert worker.poll() is None
+
+
+def _listens(site: Site) -> bool:
+    return any("b" in client["flags"] for client in site.redis.client.client_list())
+
+
+def test_a_consumer_that_cannot_be_mended_ends_the_worker(site: Site, store: SyncStore) -> None:
+    """Then another is started in its place, and what waits is run there."""
+    with faulty(site, "deaf") as worker:
+        worker.send_signal(signal.SIGALRM)
+        wait_for("nobody listens", lambda: not _listens(site))
+        task_id = submitted(store)
+        assert worker.wait(40) == BROKEN
+    with site.worker(name="two"):
+        assert ended(store, task_id) is State.COMPLETED
