@@ -2,6 +2,9 @@
 
 It runs in a thread of the campaign. A reply that is cut has been given: the server did what it was asked, and the one who
 asked never hears of it. That is the fault that loses or doubles work, and the one that no kill of a process shows for sure.
+
+What vanishes, vanishes for good, as behind a firewall that has forgotten the connection: TCP would let nothing pass that
+comes behind what was lost. Such a connection is silent from then on, and neither side learns that the other has gone.
 """
 
 from __future__ import annotations
@@ -31,6 +34,8 @@ class Cut:
     left: int
     before: bool
     """Cut when the request comes, before the server sees it."""
+    silent: bool
+    """Nobody is told: the reply vanishes, and the connection stays open."""
     done: int = 0
 
 
@@ -42,6 +47,8 @@ class _Link:
     server: asyncio.StreamWriter
     asked: bytes = b""
     """The last that was sent."""
+    silent: bool = False
+    """Nothing passes any more."""
 
     def reset(self) -> None:
         for side in (self.asker, self.server):
@@ -59,7 +66,7 @@ class Proxy:
     delay: float = 0.0
     """Seconds that everything takes, each way."""
     swallows: bool = False
-    """Whatever is sent vanishes, and nobody is told: a link that is half open."""
+    """Whatever is sent vanishes, and nobody is told: a link that is half open. Connections that lost something stay so."""
     refuses: bool = False
     """New connections are reset: a partition that is noticed."""
     _cuts: list[Cut] = field(default_factory=list)
@@ -72,9 +79,14 @@ class Proxy:
         """Of a Redis behind it."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def cut_replies(self, request: bytes, reply: bytes = b"", *, times: int = 1, before: bool = False) -> Cut:
-        """Cut the connection at the next replies that hold this, to requests that hold that; or `before` such a request arrives."""
-        cut = Cut(request, reply, times, before)
+    def cut_replies(
+        self, request: bytes, reply: bytes = b"", *, times: int = 1, before: bool = False, silent: bool = False
+    ) -> Cut:
+        """Cut the connection at the next replies that hold this, to requests that hold that; or `before` such a request arrives.
+
+        `silent`: it stays open, and nothing passes any more.
+        """
+        cut = Cut(request, reply, times, before, silent)
         self._cuts.append(cut)
         return cut
 
@@ -140,7 +152,7 @@ class Proxy:
         link: _Link,
         source: asyncio.StreamReader,
         target: asyncio.StreamWriter,
-        cuts: Callable[[_Link, bytes], bool],
+        cuts: Callable[[_Link, bytes], Cut | None],
     ) -> None:
         """One direction. What is delayed keeps its order, and the next does not wait for it twice."""
         on_its_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
@@ -160,31 +172,35 @@ class Proxy:
         arriving = asyncio.ensure_future(arrive())
         try:
             while data := await source.read(65536):
-                if self.swallows:
-                    continue
-                if cuts(link, data):
-                    link.reset()
-                    return
-                on_its_way.put_nowait((now() + self.delay, data))
+                if cut := cuts(link, data):
+                    if not cut.silent:
+                        link.reset()
+                        return
+                    link.silent = True
+                link.silent |= self.swallows
+                if not link.silent:
+                    on_its_way.put_nowait((now() + self.delay, data))
+            if link.silent:
+                await self._over.wait()  # nor does anybody hear that the other hung up
             on_its_way.put_nowait((now() + self.delay, b""))
             await arriving
         finally:
             arriving.cancel()
 
-    def _before(self, link: _Link, data: bytes) -> bool:
+    def _before(self, link: _Link, data: bytes) -> Cut | None:
         link.asked = data
         return self._cut(lambda cut: cut.before and cut.request in data)
 
-    def _after(self, link: _Link, data: bytes) -> bool:
+    def _after(self, link: _Link, data: bytes) -> Cut | None:
         return self._cut(lambda cut: not cut.before and cut.request in link.asked and cut.reply in data)
 
-    def _cut(self, fits: Callable[[Cut], bool]) -> bool:
+    def _cut(self, fits: Callable[[Cut], bool]) -> Cut | None:
         for cut in self._cuts:
             if cut.left and fits(cut):
                 cut.left -= 1
                 cut.done += 1
-                return True
-        return False
+                return cut
+        return None
 
 
 @contextmanager

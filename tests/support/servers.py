@@ -135,11 +135,10 @@ class Site:
 
     @contextlib.contextmanager
     def api_process(self, **more: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
-        """The same with its process, for tests that end it."""
-        port = free_port()
-        environment = self.environment(PORT=str(port), **more)
+        """The same with its process, for tests that end it, and start it again on the same PORT."""
+        environment = {"PORT": str(free_port()), **self.environment(**more)}
         log = self.folder / "api.log"
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{environment['PORT']}"
         with (
             program("genfleet_service", log=log, environment=environment) as process,
             httpx.Client(base_url=url, headers={"X-API-Key": KEY}, timeout=20, trust_env=False) as client,
