@@ -95,7 +95,7 @@ def test_what_cannot_be_sent_again_says_why(api: httpx.Client, store: SyncStore)
     for method, path in (("GET", "/9"), ("POST", "/9/resend"), ("DELETE", "/9")):
         answer = api.request(method, LETTERS + path)
         assert (answer.status_code, answer.json()["error"]) == (404, "dead_letter_not_found")
-    assert api.get(f"{LETTERS}/x").status_code == 400
+    assert api.get(f"{LETTERS}/x").status_code == 404
 
 
 def test_many_are_sent_again_or_removed(api: httpx.Client, store: SyncStore, redis_server: Redis) -> None:

@@ -25,6 +25,7 @@ _BAD_QUERY = replies.invalid({"status": "Input should be 'waiting' or 'resent'"}
 _BAD = replies.invalid({"dry_run": "Input should be a valid boolean"}, "Invalid request")
 _SAY_WHICH = 'Say which: {"queue": "gpu_heavy"}, or {} for all; {"dry_run": true} only counts'
 _UNKNOWN = replies.no_such_letter(17)
+_NO_NUMBER = replies.invalid({"letter_id": "Input should be greater than or equal to 1"}, "Invalid query")
 _CUT = replies.not_allowed_now(wards.NOT_SENT[Resent.CUT])
 
 
@@ -48,23 +49,7 @@ async def list_letters(
     return json_reply(body)
 
 
-@router.get("/{letter_id}", responses=openapi.answers(wards.FullDeadLetter, _UNKNOWN))
-async def read(letter_id: LetterId, service: ServiceDep) -> Response:
-    """One of them with the message as it came, which may hold what a client sent."""
-    return json_reply(wards.full_letter(await _find(service, letter_id)))
-
-
-@router.post("/{letter_id}/resend", responses=openapi.answers(wards.FullDeadLetter, _CUT, _UNKNOWN))
-async def resend(letter_id: LetterId, service: ServiceDep, caller: CallerDep) -> Response:
-    """Put a message back in its queue, as it was, such as when workers know its task type by now. Who did it is kept."""
-    came = await service.store.run(dead_letters.resend(letter_id, caller.key_id))
-    if came is Resent.UNKNOWN:
-        raise replies.no_such_letter(letter_id)
-    if came is not Resent.RESENT:
-        raise replies.not_allowed_now(wards.NOT_SENT[came])
-    return json_reply(wards.full_letter(await _find(service, letter_id)))
-
-
+# Fixed paths before those with a number in them.
 @router.post(
     "/resend", responses=openapi.answers(wards.LettersBody, _BAD), openapi_extra=openapi.takes(wards.LetterFilter)
 )
@@ -86,7 +71,24 @@ async def remove_all(request: Request, service: ServiceDep) -> Response:
     return json_reply(await wards.remove_all(service, asked))
 
 
-@router.delete("/{letter_id}", responses=openapi.answers(wards.RemovedLetter, _UNKNOWN))
+@router.get("/{letter_id:int}", responses=openapi.answers(wards.FullDeadLetter, _NO_NUMBER, _UNKNOWN))
+async def read(letter_id: LetterId, service: ServiceDep) -> Response:
+    """One of them with the message as it came, which may hold what a client sent."""
+    return json_reply(wards.full_letter(await _find(service, letter_id)))
+
+
+@router.post("/{letter_id:int}/resend", responses=openapi.answers(wards.FullDeadLetter, _CUT, _UNKNOWN))
+async def resend(letter_id: LetterId, service: ServiceDep, caller: CallerDep) -> Response:
+    """Put a message back in its queue, as it was, such as when workers know its task type by now. Who did it is kept."""
+    came = await service.store.run(dead_letters.resend(letter_id, caller.key_id))
+    if came is Resent.UNKNOWN:
+        raise replies.no_such_letter(letter_id)
+    if came is not Resent.RESENT:
+        raise replies.not_allowed_now(wards.NOT_SENT[came])
+    return json_reply(wards.full_letter(await _find(service, letter_id)))
+
+
+@router.delete("/{letter_id:int}", responses=openapi.answers(wards.RemovedLetter, _NO_NUMBER, _UNKNOWN))
 async def remove(letter_id: LetterId, service: ServiceDep) -> Response:
     """Remove one that nobody needs any more."""
     if not await service.store.run(dead_letters.remove(letter_id)):
