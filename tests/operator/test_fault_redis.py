@@ -8,7 +8,10 @@ from functools import partial
 import pytest
 
 from genfleet.contract.keys import key
+from genfleet.store import dead_letters
+from genfleet.store.client import SyncStore
 from tests.support.operators import Operator, Place, queue
+from tests.support.tasks import poisoned
 from tests.support.waiting import wait_for
 
 NONSENSE = (b"not JSON", b"null", b"{}", b'{"running": null, "phase": 7}', b'{"running": -1, "phase": "ready"}')
@@ -46,16 +49,27 @@ def test_workers_stay_while_redis_is_away_and_are_not_taken_for_idle_after_it(th
     there.has(0)
 
 
+def test_what_waits_for_people_is_told(there: Place, operator: Operator) -> None:
+    """T3, T15: tasks in quarantine and dead letters as gauges, so that an alert can be made of them."""
+    store = SyncStore(there.redis.url)
+    poisoned(store, kind="test_prompt")
+    store.run(dead_letters.set_aside("It is not JSON"))
+    store.close()
+    for name in ("genfleet_quarantined_tasks", "genfleet_dead_letters"):
+        wait_for(f"{name} is told", lambda: operator.number(name) == 1, within=15)  # noqa: B023
+
+
 def test_a_record_of_the_wrong_kind_blinds_nobody_else(there: Place) -> None:
     """T24: nonsense under one queue's keys holds that queue's workers, and the others follow their work."""
     there.submit()
     there.has(1)
     other = queue("videos", queue="gpu_heavy", scaling={"minReplicas": 1})
     there.redis.client.set(key("scheduled", "gpu_medium"), "nonsense")
+    there.redis.client.set(key("quarantine"), "nonsense")
     there.objects.create("generationqueues", other)
     wait_for("the other queue has its worker", lambda: there.replicas("videos") == 1)
     assert there.replicas() == 1
-    there.redis.client.delete(key("scheduled", "gpu_medium"))
+    there.redis.client.delete(key("scheduled", "gpu_medium"), key("quarantine"))
     there.submit()
     wait_for("the queue is followed again", lambda: there.replicas() == 2)
 

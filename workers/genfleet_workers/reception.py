@@ -53,7 +53,7 @@ class Reception:
             return None
         except Exception as error:
             log.exception("message_not_judged")  # a fault of ours is no reason to end either
-            self.claims.set_aside(f"It could not be judged: {type(error).__name__}: {error}", message, source)
+            self.claims.set_aside(f"It could not be judged: {type(error).__name__}", message, source)
             return None
         if whole.ignored:
             log.warning("canvas_ignored", task_id=whole.task_id, task_type=whole.task_type, names=whole.ignored)

@@ -70,5 +70,10 @@ for i = 2, #ARGV do
     fleet = redis.call('GET', key.fleet(queue)) or nil,
   }
 end
-local quarantined, letters = redis.call('ZCARD', key.quarantine()), redis.call('ZCARD', key.dead_letters('waiting'))
+-- What waits for people. Whatever lies under these keys, it blinds nobody who looks at the queues.
+local function size(name)
+  local number = redis.pcall('ZCARD', name)
+  return type(number) == 'number' and number or 0
+end
+local quarantined, letters = size(key.quarantine()), size(key.dead_letters('waiting'))
 return cjson.encode({ now_ms = now, queues = seen, quarantined = quarantined, dead_letters = letters })
