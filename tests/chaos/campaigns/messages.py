@@ -149,8 +149,8 @@ def peer(run: Run) -> Finding:
                     break
         stock.redis.client.flushdb()  # or the next worker would meet the same message
     said = (
-        f"{became['ended']} of {run.trials} ended the worker, {became['stood still'] + became['round']} kept it busy for "
-        f"ever, {became['gone']} were thrown away without a trace"
+        f"{became['ended']} of {run.trials} ended the worker, {became['stood still']} kept it from the good task behind, "
+        f"{became['round']} never went away, {became['gone']} were thrown away without a trace"
     )
     return Finding(run.trials, run.trials, said)
 
