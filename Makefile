@@ -91,6 +91,7 @@ lock: pyproject.toml ## Resolve the dependencies again; UPGRADE=1 for newer vers
 	@build/uv/bin/uv pip compile pyproject.toml --extra service --extra operator $(LOCKING) $(PART) --output-file requirements/api.txt
 	@build/uv/bin/uv pip compile pyproject.toml --extra worker $(LOCKING) $(PART) --output-file requirements/worker.txt
 	@echo hatchling | build/uv/bin/uv pip compile - $(LOCKING) $(PART) --output-file requirements/build.txt
+	@build/uv/bin/uv pip compile deploy/compose/flower.in $(LOCKING) $(PART) --output-file deploy/compose/flower.txt
 	@rm -rf build/uv
 
 images: ## Build both images, with docker, podman or buildah; TAG=… names them, ARGS="--build-arg BASE=…"

@@ -160,6 +160,19 @@ def test_an_image_can_be_asked_how_it_is(dockerfile: Path) -> None:
     assert last(dockerfile, "STOPSIGNAL") == "SIGTERM"
 
 
+def test_an_image_says_what_it_is_made_of(dockerfile: Path) -> None:
+    """Version, commit, licence and base are labels: who finds one running can tell what is in it."""
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([\w.]+)="([^"]+)"', last(dockerfile, "LABEL")))
+
+    assert labels["title"] == f"genfleet-{dockerfile.suffix[1:]}"
+    assert labels["licenses"] == PROJECT["project"]["license"]
+    told = {"base.name": "BASE", "version": "VERSION", "revision": "REVISION"}
+    assert {name: labels[name] for name in told} == {name: f"${{{argument}}}" for name, argument in told.items()}
+    last_stage = dockerfile.read_text().rpartition("\nFROM ")[2]
+    for argument in told.values():
+        assert re.search(rf"^ARG {argument}\b", last_stage, re.MULTILINE)
+
+
 def test_a_command_can_be_replaced(dockerfile: Path) -> None:
     """The API's image is the operator's too: there is no entrypoint in the way, and the command is one that exists."""
     command = re.fullmatch(r'\["(.+)"\]', last(dockerfile, "CMD"))
