@@ -37,11 +37,13 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     task_ignore_result=True,
     broker_connection_retry_on_startup=True,
+    include=["tests.chaos.harm"],
     worker_hijack_root_logger=False,
 )
 
 
-def _note(what: str, task_id: str) -> None:
+def note(what: str, task_id: str) -> None:
+    """What a task does, and when, and in which process."""
     with redis_client.Redis.from_url(NOTES, db=5) as notes:
         notes.rpush(f"{what}:{task_id}", f"{time.time()}:{os.getpid()}")
 
@@ -49,9 +51,9 @@ def _note(what: str, task_id: str) -> None:
 @app.task(name="stock.work", bind=True)  # type: ignore[untyped-decorator]  # Celery ships no types
 def work(self: Any, seconds: float = 0.0) -> None:
     """Note the start, work, note the end."""
-    _note("start", self.request.id)
+    note("start", self.request.id)
     time.sleep(seconds)
-    _note("end", self.request.id)
+    note("end", self.request.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,12 @@ class Stock:
         (app or self.app()).send_task("stock.work", args=(seconds,), task_id=task_id)
         return task_id
 
+    def harm(self, act: str) -> str:
+        """The id of a task that harms the process it runs in."""
+        task_id = str(uuid.uuid4())
+        self.app().send_task("stock.harm", args=(act,), task_id=task_id)
+        return task_id
+
     @contextmanager
     def worker(self, name: str = "stock", concurrency: int = 1, **more: str) -> Iterator[subprocess.Popen[bytes]]:
         """A running worker, once it is ready; nothing of it is left afterwards."""
@@ -100,6 +108,11 @@ class Stock:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
+
+    def pids(self, task_id: str) -> list[int]:
+        """The processes that started a task, in order."""
+        with redis_client.Redis.from_url(self.redis.url, db=5) as notes:
+            return [int(note.split(b":")[1]) for note in notes.lrange(f"start:{task_id}", 0, -1)]
 
     def notes(self, what: str, task_id: str) -> list[float]:
         """When a task noted its starts (`start`) or its ends (`end`), in seconds since the epoch."""

@@ -1,4 +1,7 @@
-"""Tasks that harm the process they run in: what becomes of them, of the others beside them, and of the worker."""
+"""Tasks that harm the process they run in: what becomes of them, of the others beside them, and of the worker.
+
+Those that take their process with them are T3 of `tests/chaos`.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ import pytest
 from genfleet.contract.states import State
 from genfleet.store.client import SyncStore
 from genfleet.store.records import TaskRecord
-from tests.support.poison import AT_ONCE, DEADLY, HARMLESS, LIMITS, MANY
+from tests.support.poison import HARMLESS
 from tests.support.servers import Site
 from tests.support.tasks import queue_seen, record, submitted
 from tests.support.waiting import wait_for
@@ -26,29 +29,6 @@ def ended(store: SyncStore, task_id: str) -> TaskRecord:
     """The record of a task once it has ended."""
     wait_for(f"{task_id} ends", lambda: record(store, task_id).finished_ms, within=60)
     return record(store, task_id)
-
-
-def test_what_takes_its_process_with_it_is_given_up_with_its_story(site: Site, store: SyncStore) -> None:
-    """T3: three attempts each, then quarantine; the story says what the process died of; others are not disturbed.
-
-    The worker itself stays up, and nothing is left: no process, no scratch file.
-    """
-    poison = {name: submitted(store, poison=name) for name in DEADLY}
-    others = [submitted(store, seconds=0.5) for _ in range(8)]
-    with site.worker(concurrency=4, **ENGINES, **LIMITS) as process:
-        for task_id in others:
-            assert ended(store, task_id).state is State.COMPLETED
-        for name, task_id in poison.items():
-            task = ended(store, task_id)
-            reason = DEADLY[name][1]
-            assert (task.state, task.quarantined_ms is not None) == (State.FAILED, True), name
-            told = [reason in str(chapter.why) or chapter.why == AT_ONCE for chapter in task.story]
-            assert told == [True] * 3, (name, task.story)
-        assert process.poll() is None
-        forked = (site.folder / "bomb").read_text().split()
-        wait_for("nothing is left of them", lambda: not [pid for pid in forked if psutil.pid_exists(int(pid))])
-        wait_for("the scratch folder is empty", lambda: not list((site.folder / "scratch").iterdir()))
-    assert len(forked) >= MANY
 
 
 def test_a_process_that_dies_at_once_is_counted_each_time(site: Site, store: SyncStore, tmp_path: Path) -> None:

@@ -7,11 +7,10 @@ module, so Celery never sees a failed task and never decides anything about one.
 from __future__ import annotations
 
 import math
-import shutil
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -33,6 +32,7 @@ from genfleet_workers import failures
 from genfleet_workers.artifacts import Artifacts
 from genfleet_workers.engines.base import Engine, Job, Log
 from genfleet_workers.job_log import JobLog
+from genfleet_workers.scratch import Folder
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +44,6 @@ STEP_LIMIT = 100
 """Characters kept of the name of a step."""
 PATIENCE_S = 2.0
 """Longest pause between two tries to reach Redis with an outcome."""
-
-_UNSETTLED = ".unsettled.json"
 
 
 class Stopped(SoftTimeLimitExceeded):  # type: ignore[misc]  # billiard ships no types
@@ -142,25 +140,25 @@ class Workbench:
         """Run the attempt and settle it."""
         with structlog.contextvars.bound_contextvars(**lease.names, attempt=lease.retries + 1):
             began = time.monotonic()
-            folder = scratch_folder(self.scratch, lease.task_id, lease.token)
             said = JobLog(self.store, lease)
-            outcome = self._outcome(lease, folder, said)
-            with undisturbed():
-                said.flush()
-                accepted = self._settle(lease, outcome, folder)
-                if isinstance(outcome, Done) and outcome.file and not accepted:
-                    outcome.file.unlink(missing_ok=True)  # nobody will ever point to it
-                # Only now: while it is there the parent knows that this attempt began, and finds what is not settled.
-                shutil.rmtree(folder, ignore_errors=True)
+            with closing(Folder(self.scratch, lease.task_id, lease.token)) as folder:
+                outcome = self._outcome(lease, folder, said)
+                with undisturbed():
+                    said.flush()
+                    accepted = self._settle(lease, outcome, folder)
+                    if isinstance(outcome, Done) and outcome.file and not accepted:
+                        outcome.file.unlink(missing_ok=True)  # nobody will ever point to it
+                    # Only now: while it is there the parent knows that this attempt began, and finds what is not settled.
+                    folder.remove()
             seconds = round(time.monotonic() - began, 2)
             log.info("attempt", outcome=type(outcome).__name__, accepted=accepted, seconds=seconds)
 
-    def _outcome(self, lease: Lease, folder: Path, said: Log) -> Outcome:
+    def _outcome(self, lease: Lease, folder: Folder, said: Log) -> Outcome:
         try:
-            if not _begins(folder):
+            if not folder.begin():
                 return Lost()
             with stoppable():
-                return self._run(lease, folder, said)
+                return self._run(lease, folder.path, said)
         except Stopped:
             return GivenUp()
         except BaseException as error:  # noqa: BLE001  also SystemExit: the task is settled, whatever was raised
@@ -184,7 +182,7 @@ class Workbench:
                 file.unlink(missing_ok=True)
             raise
 
-    def _settle(self, lease: Lease, outcome: Outcome, folder: Path) -> bool:
+    def _settle(self, lease: Lease, outcome: Outcome, folder: Folder) -> bool:
         """Tell the store, for as long as it takes: the work is done, and only Redis is missing."""
         call, pause = settlement(lease, outcome), 0.05
         while True:
@@ -192,28 +190,10 @@ class Workbench:
                 return self.store.run(call)
             except StoreUnavailable as error:
                 log.warning("settlement_waits", reason=str(error))
-                keep_unsettled(folder, outcome)
+                if isinstance(outcome, Done):
+                    folder.keep_unsettled(outcome.result)
             time.sleep(pause)
             pause = min(2 * pause, PATIENCE_S)
-
-
-def _begins(folder: Path) -> bool:
-    """Whether no process has begun this attempt before.
-
-    Celery's pool gives a job to another process if the first one died before the pool had heard that it took it. That
-    would be an attempt that nobody counts, and so a task that may kill process after process for ever.
-    """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        folder.mkdir()
-    except FileExistsError:
-        return False
-    return True
-
-
-def scratch_folder(scratch: Path, task_id: str, token: int) -> Path:
-    """Where an attempt keeps its unfinished files. Also known to the parent, which cleans up after a killed child."""
-    return scratch / f"{task_id.replace('/', '_')}-{token}"
 
 
 def packed(result: Mapping[str, Any]) -> bytes:
@@ -230,25 +210,6 @@ def packed(result: Mapping[str, Any]) -> bytes:
             f"The result has {size:.1f} MiB of JSON, and {limit:g} MiB is the limit: the engine is to put it into its file"
         )
     return document
-
-
-def keep_unsettled(folder: Path, outcome: Outcome) -> None:
-    """Put a finished result where the parent finds it, if this process is killed before Redis has it."""
-    kept = folder / _UNSETTLED
-    if not isinstance(outcome, Done) or kept.exists():
-        return
-    with suppress(OSError):  # the disk is full: then it is only here
-        (folder / f"{_UNSETTLED}.partial").write_bytes(outcome.result)
-        (folder / f"{_UNSETTLED}.partial").rename(kept)
-
-
-def unsettled(scratch: Path, task_id: str, token: int) -> Call[bool] | None:
-    """The step that an attempt was about to take when its process died: its work is done, and counts. For the parent."""
-    try:
-        result = (scratch_folder(scratch, task_id, token) / _UNSETTLED).read_bytes()
-    except OSError:
-        return None
-    return steps.complete(task_id, token, result)
 
 
 def judge(lease: Lease, error: BaseException) -> Again | Failed:

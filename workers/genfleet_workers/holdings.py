@@ -7,7 +7,6 @@ so that a signal is never sent to a process that has gone on to another task.
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import threading
 import time
@@ -22,8 +21,8 @@ import structlog
 from genfleet.store import steps
 from genfleet.store.calls import Call
 from genfleet.store.records import Lease
-from genfleet_workers.attempt import scratch_folder, unsettled
 from genfleet_workers.family import NOBODY, Family, State, Tree
+from genfleet_workers.scratch import Folder
 from genfleet_workers.watch import Allowed, Attempt, End, Verdict, judge
 
 log = structlog.get_logger(__name__)
@@ -82,7 +81,7 @@ class Holdings:
         with self._lock:
             held = self._held.pop(_key(lease), None)
         if held:
-            shutil.rmtree(scratch_folder(self._scratch, lease.task_id, lease.token), ignore_errors=True)
+            self._folder(lease).remove()
 
     def hand_back_unstarted(self) -> None:
         """No process will ever take what none has taken yet: it goes back to its queue."""
@@ -128,8 +127,8 @@ class Holdings:
     def _seen(self, holding: Holding, trees: Mapping[int, Tree], now: float) -> Attempt:
         if holding.pid is None:
             return Attempt(now - holding.taken, None, holding.hard_limit_s)
-        folder = scratch_folder(self._scratch, *_key(holding.lease))
-        holding.begun = holding.begun or folder.exists()
+        folder = self._folder(holding.lease)
+        holding.begun = holding.begun or folder.path.exists()
         tree = trees.get(holding.pid, NOBODY) if trees else None
         state = tree.state if tree else State.RUNS
         if state is not holding.state[0]:
@@ -141,7 +140,7 @@ class Holdings:
             begun=holding.begun,
             tree=tree,
             still_s=now - holding.state[1],
-            scratch=lambda: _bytes_of(folder),
+            scratch=folder.size,
         )
 
     def _ended(self, lease: Lease, verdict: Verdict) -> Call[bool]:
@@ -155,7 +154,10 @@ class Holdings:
 
     def outcome(self, lease: Lease) -> Call[bool] | None:
         """The result of an attempt that was done but for telling Redis so, when its process ended."""
-        return unsettled(self._scratch, lease.task_id, lease.token)
+        return self._folder(lease).unsettled()
+
+    def _folder(self, lease: Lease) -> Folder:
+        return Folder(self._scratch, *_key(lease))
 
     # -- reports -------------------------------------------------------------------------------------------------------
 
@@ -212,13 +214,3 @@ class Holdings:
 def _key(lease: Lease) -> tuple[str, int]:
     """One attempt. A worker may get a task anew while the process of an attempt that it lost still dies."""
     return lease.task_id, lease.token
-
-
-def _bytes_of(folder: Path) -> int:
-    """What its files take of the disk. Files come and go meanwhile."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            with suppress(OSError):
-                total += os.stat(os.path.join(place, name), follow_symlinks=False).st_blocks * 512  # noqa: PTH116, PTH118  # every two seconds: a Path for each file costs more than the look
-    return total

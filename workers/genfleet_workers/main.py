@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 
 from pydantic import ValidationError
 
@@ -11,6 +12,7 @@ from genfleet import logs
 from genfleet.errors import ConfigurationError
 from genfleet_workers.app import run_worker
 from genfleet_workers.artifacts import prove_writable
+from genfleet_workers.scratch import remove_left
 from genfleet_workers.settings import WorkerSettings
 
 
@@ -23,6 +25,7 @@ def main() -> int:
         sys.stderr.write(f"genfleet-worker: {error}\n")
         return 2
     logs.set_up("worker", level=settings.log_level, style=settings.log_format, errors_apart=settings.log_errors_apart)
+    remove_left(settings.scratch_dir, time.time())
     return run_worker(settings)
 
 
