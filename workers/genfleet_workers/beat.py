@@ -159,6 +159,8 @@ class Beat(threading.Thread):
         self._feed(now, answer.waiting, len(leases))
         if self._stop_by is not None and now >= self._stop_by:
             self._hand_back(leases)
+            self._deliver_reports()
+            self._leave(0)  # Celery would still wait for the pool, second after second
 
     def _watch(self) -> None:
         """Take away what makes no move. If the fault is the worker's own, it had better be replaced."""
@@ -190,12 +192,13 @@ class Beat(threading.Thread):
         self.holdings.give_up_unstarted(f"its worker is broken: {why}")
         self.soon()
 
-    def _leave(self) -> None:
-        """Not by Celery's way out, which may be what is broken."""
+    def _leave(self, status: int = BROKEN) -> None:
+        """At once. Not by Celery's way out, which is slow, or may be what is broken."""
         with suppress(StoreUnavailable):
             self._store.run(capacity.depart(self._settings.worker_id, self._settings.queue))
         self._family.end()
-        os._exit(BROKEN)
+        self.holdings.clean_up()
+        os._exit(status)
 
     def _leave_in_time(self) -> None:
         """Without Redis nothing can be settled or handed back. It is left to the leases, which ran out, and we go."""

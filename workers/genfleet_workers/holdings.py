@@ -92,6 +92,11 @@ class Holdings:
             self.finished(lease)
             self.report(steps.hand_back(lease.task_id, lease.token, "no process had taken it when Redis was lost"))
 
+    def clean_up(self) -> None:
+        """Remove the unfinished files of all that is held: every process is dead."""
+        for key in self.leases():
+            Folder(self._scratch, *key).remove()
+
     def leases(self) -> list[tuple[str, int]]:
         """Id and token of everything held, in the order in which it was taken."""
         with self._lock:

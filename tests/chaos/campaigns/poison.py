@@ -37,7 +37,7 @@ def ours(run: Run) -> Finding:
     for kind in kinds:
         poison.append(submitted(store, poison=kind))
         others += [submitted(store, seconds=0.1) for _ in range(2)]
-    found = verdict(redis, store, [*poison, *others], within=20 + 6.0 * run.trials)
+    found = verdict(redis, store, [*poison, *others], within=60 + 10.0 * run.trials)
     wrong = [
         f"{kind}: {[chapter.why for chapter in record(store, task_id).story]}"
         for kind, task_id in zip(kinds, poison, strict=True)
@@ -98,7 +98,7 @@ CAMPAIGNS = [
         "in quarantine, with what it died of. Others and the worker go on, and nothing is left of it.",
         theme="worker",
         ours=ours,
-        trials=5 * len(DEADLY),
+        trials=3 * len(DEADLY),
         short=len(DEADLY),
         peer=peer,
         peer_trials=len(HARMS_PEER),
