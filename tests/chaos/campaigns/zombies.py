@@ -91,12 +91,13 @@ def _signal(zombies: list[Popen[bytes]], number: signal.Signals) -> None:
 
 def _are_over(site: Site, attempts: list[psutil.Process], batch: list[str]) -> bool:
     """Whether each stale attempt has been killed with its process, or was turned away when it wanted to settle."""
+    alive = sum(process.is_running() for process in attempts)
+    if not alive:
+        return True
+    time.sleep(0.2)  # the logs are long, and the processors few
     logs = "".join(log.read_text() for log in site.folder.glob("zombie-*.log"))
-    refused = sum(
-        "accepted=False" in line and any(f"task_id={each} " in f"{line} " for each in batch)
-        for line in logs.splitlines()
-    )
-    return refused + sum(not process.is_running() for process in attempts) >= len(attempts)
+    refused = [line for line in logs.splitlines() if "accepted=False" in line]
+    return sum(f"task_id={each} " in f"{line} " for line in refused for each in batch) >= alive
 
 
 def peer(run: Run) -> Finding:
