@@ -13,13 +13,19 @@ used up its time it is ended with all that it started. The exit status is 1 when
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 import time
 from random import SystemRandom
+from types import FrameType
+from typing import NoReturn
+
+import psutil
 
 from bench.report import table
 from tests.chaos.every import campaigns
-from tests.chaos.runner import Runner
+from tests.chaos.runner import Runner, end_all
 from tests.chaos.table import remember
 
 MINUTES = 15.0
@@ -49,12 +55,20 @@ def main() -> int:
     seed = SystemRandom().randrange(1_000_000) if said.seed is None else said.seed
     minutes = max(said.minutes, 60.0) if any(each.long for each in chosen) else said.minutes
     sys.stderr.write(f"{len(chosen)} rows, seed {seed}, at most {minutes:g} minutes\n")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
     runner = Runner(seed, lanes=said.lanes, deadline=time.monotonic() + 60 * minutes)
     results = runner.run(chosen)
     remember(results, seed=seed, at=time.time())
     for result in results:
         sys.stdout.write(f"{'kept  ' if result.kept else 'BROKEN'} {result.campaign.id:12} {result.summary}\n")
     return 0 if all(result.kept for result in results) else 1
+
+
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    """Told to stop: nothing of it stays behind, and nothing that was measured in part is kept."""
+    end_all(psutil.Process().children())
+    os._exit(128 + number)
 
 
 if __name__ == "__main__":

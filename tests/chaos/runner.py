@@ -116,13 +116,19 @@ def _show(process: subprocess.Popen[str], errors: object) -> None:
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """It and whatever it started, also in sessions of their own: it has adopted what lost its parent."""
     with suppress(psutil.NoSuchProcess):
-        parent = psutil.Process(process.pid)
-        for each in [*parent.children(recursive=True), parent]:
-            with suppress(psutil.NoSuchProcess):
-                each.kill()
+        end_all([psutil.Process(process.pid)])
     process.wait(10)
+
+
+def end_all(columns: Sequence[psutil.Process]) -> None:
+    """End columns and whatever they started, also in sessions of their own: each has adopted what lost its parent."""
+    for column in columns:
+        with suppress(psutil.NoSuchProcess):
+            column.suspend()  # or it would start another one meanwhile
+            for each in [*column.children(recursive=True), column]:
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
 
 
 def saved(finding: Finding) -> str:
