@@ -26,8 +26,8 @@ from genfleet_operator.world import World, deployment
 
 log = structlog.get_logger(__name__)
 
-LONGEST_PAUSE_S = 30.0
-"""Between tries to write what is refused."""
+LONGEST_PAUSE_S = 12.0
+"""Between tries to write what is refused: whoever mends it sees that within a quarter of a minute."""
 LONGEST_OUTAGE_PAUSE_S = 8.0
 """Between tries while nobody answers: when somebody does again, work has waited long enough."""
 
@@ -83,7 +83,7 @@ class Applier:
         namespace = fleet.key[0]
         await self._tell_workers(fleet, wanted)
         # Costs are not taken note of from the answers: our watch shows them when the ReplicaSet's may, too.
-        costs = (self._cluster.set_cost(namespace, pod, cost) for pod, cost in wanted.costs.items())
+        costs = (self._set_cost(fleet, pod, cost) for pod, cost in wanted.costs.items())
         await asyncio.gather(*(self._attempt(refusals, call) for call in costs))
         await self._introduce(fleet, wanted)
         rising = await self._apply_deployments(fleet, wanted, drifted, refusals)
@@ -96,6 +96,10 @@ class Applier:
             await self._attempt(refusals, self._cluster.remove(namespace, name))
         if refusals:
             raise refusals[0]
+
+    async def _set_cost(self, fleet: Fleet, pod: str, cost: int) -> None:
+        await self._cluster.set_cost(fleet.key[0], pod, cost)
+        fleet.costs[pod] = cost, time.monotonic()
 
     async def _scale(self, namespace: str, name: str, replicas: int) -> None:
         self._world.take_deployment(None, await self._cluster.scale(namespace, name, replicas))

@@ -11,6 +11,8 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 
 import orjson
@@ -49,6 +51,8 @@ SAY_AGAIN_S = 30.0
 """Between two lines in the log about the same outage of Redis."""
 RELIST_S = 120.0
 """All objects are listed again this often: a watch that has died without a word costs no more than that (facts K1)."""
+LIST_AFTER_WATCH_S = 1.0
+"""After a watch has begun. All kinds begin at about the same time, and one list is enough for them."""
 QUEUES_A_LOOK = 50
 """A round goes over many queues in parts, so that who was given work meanwhile does not wait for all of them."""
 
@@ -73,7 +77,7 @@ class Controller:
         """Whether everything was seen once: so the definition of our resource is there, and can be watched."""
         self._cluster, self._store, self._world = cluster, store, world
         self._installation, self._reporter, self._clock = installation, reporter, clock
-        self._news = asyncio.Event()
+        self._news, self._began = asyncio.Event(), asyncio.Event()
         self._woken: dict[str, float] = {}
         """Queues of the broker that were given work, and when we heard of it (monotonic)."""
         self._round: list[Key] = []
@@ -90,6 +94,10 @@ class Controller:
     def news(self) -> None:
         """Something changed in the cluster."""
         self._news.set()
+
+    def watch_began(self) -> None:
+        """A watch began, or began anew, with a list. Of what was deleted before that it never tells, so we list as well."""
+        self._began.set()
 
     async def run(self) -> None:
         """Follow the work for as long as we lead."""
@@ -174,7 +182,11 @@ class Controller:
 
     async def _relist(self) -> None:
         while True:
-            await asyncio.sleep(RELIST_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RELIST_S):
+                    await self._began.wait()
+                await asyncio.sleep(LIST_AFTER_WATCH_S)
+            self._began.clear()
             try:
                 await self._list_once()
             except (ClusterUnavailable, ClusterRefused) as error:
@@ -323,6 +335,7 @@ class Controller:
             name for name in to_introduce(fleet.blueprints, revisions) if fleet.may_try(name, time.monotonic())
         ]
         wanted = orders(seen, planned, revisions, deployments, introduce)
+        wanted = replace(wanted, costs=fleet.to_set(wanted.costs, time.monotonic()))
         drifted = self._drifted(fleet)
         if (wanted or drifted) and not fleet.applying and time.monotonic() >= fleet.not_before:
             for pool in pools:

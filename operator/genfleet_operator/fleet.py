@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -25,6 +25,8 @@ from genfleet_operator.world import Key, QueueDocument
 
 REOPEN_S = 300.0
 """How long a pool that passed workers on takes no new ones."""
+COST_AGAIN_S = 2.0
+"""A deletion cost that was set is not set again for so long: a watch that lags has not shown it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ class Fleet:
     """Deployments that another controller scales: their generation, and since when it is that (monotonic)."""
     lowered: dict[str, float] = field(default_factory=dict)
     """When we last lowered a Deployment (monotonic)."""
+    costs: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Deletion costs that we set, by pod, and when (monotonic)."""
     look_again: float = math.inf
     """When the cooldown ends (monotonic), if nothing happens before."""
     status: QueueStatus | None = None
@@ -112,6 +116,11 @@ class Fleet:
     def may_try(self, deployment: str, now: float) -> bool:
         """Whether a new Deployment may be tried now (monotonic): one that was refused waits for its time."""
         return deployment not in self.refused or now >= self.refused[deployment].again_at
+
+    def to_set(self, costs: Mapping[str, int], now: float) -> Mapping[str, int]:
+        """Those of these deletion costs that were not set just now (monotonic)."""
+        self.costs = {pod: (cost, at) for pod, (cost, at) in self.costs.items() if now - at < COST_AGAIN_S}
+        return {pod: cost for pod, cost in costs.items() if pod not in self.costs or self.costs[pod][0] != cost}
 
     def pools(self, seen: Sight) -> Sequence[PoolView]:
         """The pools as the moves need them: what they hold, and which of their workers wait for a node in vain."""

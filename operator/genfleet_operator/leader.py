@@ -7,6 +7,7 @@ cannot renew its own for 10 s has to stop. Between the two nobody leads, and wor
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,6 +28,8 @@ ATTEMPTS = 3
 """At renewing within that time, at least: one connection that is half open must not cost the lead."""
 PERIOD_S = 2.0
 """Between two looks at the lease, and between two renewals."""
+SAY_AGAIN_S = 30.0
+"""Between two lines in the log about a lease that may not be had."""
 
 
 class Leadership:
@@ -41,20 +44,29 @@ class Leadership:
         """As it was last written by us."""
         self._watched: tuple[str, float] = ("", 0.0)
         """Version of somebody else's lease, and when we saw it first (monotonic)."""
+        self.refusal = ""
+        """Why nobody lets us look at the lease. Empty: they do, or did not answer."""
 
     async def win(self) -> None:
-        """Wait until we lead."""
-        told = False
+        """Wait until we lead. Who is refused waits as well: to end would be to be started later and later."""
+        told, said_at = False, -math.inf
         while True:
             try:
                 if await self._try():
                     break
+                self.refusal = ""
                 if not told:
                     log.info("standing_by", lease=self._name)
                     told = True
             except ClusterUnavailable as error:
                 log.warning("lease_not_seen", reason=str(error))
+            except ClusterRefused as error:
+                self.refusal = str(error)
+                if time.monotonic() - said_at >= SAY_AGAIN_S:
+                    said_at = time.monotonic()
+                    log.warning("lease_refused", lease=self._name, reason=str(error), remedy="see the operator's roles")
             await asyncio.sleep(PERIOD_S)
+        self.refusal = ""
         metrics.LEADER.set(1)
         log.info("leading", lease=self._name, holder=self._holder)
 
@@ -69,7 +81,7 @@ class Leadership:
                     if not await self._renewed():
                         break
                 renewed = asked
-            except (ClusterUnavailable, TimeoutError) as error:
+            except (ClusterUnavailable, ClusterRefused, TimeoutError) as error:
                 log.warning("lease_not_renewed", reason=str(error))
         metrics.LEADER.set(0)
 
@@ -78,7 +90,9 @@ class Leadership:
         try:
             await self._write()
         except ClusterRefused as error:
-            if error.status != 409 or not await self._still_ours():
+            if error.status not in (404, 409):  # nobody has taken it: a right may be back before it ends
+                raise
+            if error.status == 404 or not await self._still_ours():
                 log.warning("lease_lost", reason=str(error))
                 return False
             await self._write()

@@ -8,6 +8,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -34,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 KOPF_ENDS_WITHIN_S = 5.0
 """Longer is not waited for: nothing of it is left to be done."""
+WATCH_AGAIN_S, LONGEST_PAUSE_S = 2.0, 8.0
+"""Before watches that were refused begin anew; twice as long each time. A pod that ends is started later and later."""
 
 
 def main() -> int:
@@ -91,7 +94,7 @@ async def _operate(settings: OperatorSettings, installation: Installation) -> in
     stop = asyncio.Event()
     _stop_on_signals(stop)
     probes, cluster, store = Probes(), Cluster(settings.namespaces), AsyncStore(settings.redis)
-    leadership = Leadership(cluster, settings.home, settings.lease_name, settings.holder, _now)
+    leadership = probes.leadership = Leadership(cluster, settings.home, settings.lease_name, settings.holder, _now)
     world = World()
     controller = Controller(
         cluster=cluster,
@@ -146,21 +149,37 @@ async def _first(*parts: Awaitable[object]) -> bool:
 async def _watch(
     settings: OperatorSettings, world: World, controller: Controller, stop: asyncio.Event, over: asyncio.Event
 ) -> None:
-    """Kopf, until it is told that it is over. It puts signal handlers in the place of ours, which we take back."""
+    """Kopf, until it is told that it is over. Where a watch is refused, all of it ends with an error: then it begins anew."""
     # Not before: kopf looks once for what there is to watch, and would never hear of a definition that comes later.
     if await _first(over.wait(), controller.listed.wait()):
         return
+    pause = WATCH_AGAIN_S
+    while not over.is_set():
+        try:
+            await _watch_once(settings, world, controller, stop, over)
+            break
+        except Exception as error:  # noqa: BLE001  whatever it is: our own lists and all decisions go on meanwhile
+            log.warning("watches_ended", reason=repr(error), again_after_s=pause)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(over.wait(), pause)
+        pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
+async def _watch_once(
+    settings: OperatorSettings, world: World, controller: Controller, stop: asyncio.Event, over: asyncio.Event
+) -> None:
+    """One run of kopf. It puts signal handlers in the place of ours, which we take back."""
     ready = asyncio.Event()
     kopf_runs = asyncio.create_task(
         kopf.operator(
-            registry=watch.registry(world, controller.news),
+            registry=watch.registry(world, controller.news, controller.watch_began),
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
             stop_flag=over,
             ready_flag=ready,
         )
     )
-    await _first(ready.wait(), asyncio.shield(kopf_runs))
+    await asyncio.wait((asyncio.ensure_future(ready.wait()), kopf_runs), return_when=asyncio.FIRST_COMPLETED)
     _stop_on_signals(stop)
     await kopf_runs
 

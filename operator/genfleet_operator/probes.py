@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from genfleet.errors import ConfigurationError
 from genfleet_operator import metrics
 from genfleet_operator.controller import Controller
+from genfleet_operator.leader import Leadership
 from genfleet_operator.settings import OperatorSettings
 
 STUCK_AFTER_S = 60.0
@@ -24,6 +25,8 @@ class Probes:
     def __init__(self) -> None:
         self.leading: Controller | None = None
         """Who looks after the queues. None: we stand by."""
+        self.leadership: Leadership | None = None
+        """Our claim to lead."""
 
     async def healthy(self, _: web.Request) -> web.Response:
         """Whether the loop turns. One that stands by has none."""
@@ -32,7 +35,9 @@ class Probes:
         return web.Response(text="ok\n")
 
     async def ready(self, _: web.Request) -> web.Response:
-        """That the program runs. It is ready as standby, too: a rollout waits for that before the leader goes."""
+        """That the program could lead. It is ready as standby, too: a rollout waits for that before the leader goes."""
+        if self.leadership and self.leadership.refusal:
+            return web.Response(status=503, text=f"may not lead: {self.leadership.refusal}\n")
         return web.Response(text="leading\n" if self.leading else "standing by\n")
 
     async def metrics(self, _: web.Request) -> web.Response:

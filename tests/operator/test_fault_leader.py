@@ -73,9 +73,28 @@ def test_a_leader_that_cannot_renew_ends_before_its_lease_does(there: Place) -> 
 
 
 def test_without_the_right_to_a_lease_nobody_leads(there: Place) -> None:
-    """RBAC that lacks leases must not let every replica lead: the program ends with status 1 and writes nothing."""
+    """T23: RBAC that lacks leases must not let every replica lead: it is not ready, and leads once it may.
+
+    It does not end: a pod that ends is started later and later, and would come up minutes after it may.
+    """
     forbidden = refusal(403, 'leases.coordination.k8s.io is forbidden: User "x" cannot get resource', "Forbidden")
     there.submit()
-    with there.api.fails(lambda ask: ask.plural == "leases", forbidden), there.operator(leads=False) as operator:
-        assert operator.ended(within=20) == 1
-        assert not there.api.asked_for(lambda ask: ask.writes and ask.plural != "leases")
+    with there.operator(leads=False) as operator:
+        with there.api.fails(lambda ask: ask.plural == "leases", forbidden) as fault:
+            wait_for("it has tried twice", lambda: len(fault.hits) >= 2, within=20)
+            assert "may not lead: leases.coordination.k8s.io is forbidden" in operator.readiness
+            assert "remedy=see the operator's roles" in operator.log.read_text()
+            assert not there.api.asked_for(lambda ask: ask.writes and ask.plural != "leases")
+        wait_for("it leads", lambda: operator.leads)
+        there.has(1)
+
+
+def test_a_right_that_is_back_in_time_costs_nobody_the_lead(there: Place) -> None:
+    """T23: a renewal that is refused was taken by nobody; the lease holds on."""
+    forbidden = refusal(403, "no", "Forbidden")
+    with there.operator(QUICK_LEASE="1") as operator:
+        with there.api.fails(_of_the_lease, forbidden, times=2) as fault:
+            wait_for("two renewals are refused", lambda: len(fault.hits) == 2)
+        since = time.monotonic()
+        wait_for("it is renewed", lambda: len(there.api.asked_for(_of_the_lease, since=since)) >= 3)
+        assert operator.leads

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from genfleet_operator.fleet import Fleet
+from genfleet_operator.fleet import COST_AGAIN_S, Fleet
 from genfleet_operator.report import Fault
 from genfleet_operator.sight import sight
 from tests.operator.queues import INSTALLATION, KEY, NOW, deployment, kept, look, pod
@@ -113,3 +113,13 @@ def test_a_pool_that_passed_workers_on_is_closed_for_a_while() -> None:
     for now, closed in ((NOW, True), (NOW + 1, False)):
         seen = sight(look(), now=now, revisions=one.blueprints, deployments={}, pods={})
         assert [(view.closed, view.maximum) for view in one.pools(seen)] == [(closed, 3), (False, 10)]
+
+
+def test_a_cost_that_was_just_set_is_not_set_again() -> None:
+    """K10: until the watch shows it, each look would write it once more; another cost, or a later look, writes."""
+    one = fleet(SPOT)
+    one.costs["a"] = 100, NOW
+    assert one.to_set({"a": 100, "b": 100}, NOW + 1) == {"b": 100}
+    assert one.to_set({"a": 0}, NOW + 1) == {"a": 0}
+    assert one.to_set({"a": 100}, NOW + COST_AGAIN_S) == {"a": 100}
+    assert one.costs == {}

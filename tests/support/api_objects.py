@@ -127,6 +127,14 @@ class Objects:
                 owners[path] = {manager}
             return self._store(key, changed, "MODIFIED")
 
+    def patch(self, key: Key, operations: list[Json]) -> Json:
+        """A JSON patch, as kopf writes finalizers. Raises Refused if a test in it fails."""
+        with self._lock:
+            changed = self.get(*key)
+            for operation in operations:
+                _carry_out(changed, operation)
+            return self._store(key, changed, "MODIFIED")
+
     def apply(self, key: Key, manifest: Json, manager: Manager, *, force: bool) -> Json:
         """Server-side apply. Raises Refused with each field that another manager has set to something else."""
         with self._lock:
@@ -221,6 +229,25 @@ def merged(there: Any, patch: Any) -> Any:
         else:
             result[name] = merged(result.get(name), value)
     return result
+
+
+def _carry_out(obj: Json, operation: Json) -> None:
+    """One operation of a JSON patch, RFC 6902, as far as anybody here uses it."""
+    *path, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
+    there: Any = obj
+    for part in path:
+        there = there[int(part)] if isinstance(there, list) else there[part]
+    at: Any = last if isinstance(there, dict) else len(there) if last == "-" else int(last)
+    match operation["op"]:
+        case "test":
+            if there[at] != operation["value"]:
+                raise Refused(422, "Invalid", f"{operation['path']} is something else")
+        case "remove":
+            del there[at]
+        case "add" if isinstance(there, list):
+            there.insert(at, operation["value"])
+        case _:
+            there[at] = operation["value"]
 
 
 def _owned(manifest: Json, manager: Manager) -> Json:

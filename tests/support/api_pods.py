@@ -98,9 +98,13 @@ class Pods:
             name = pod["metadata"]["name"]
             if name in self.busy:
                 self.busy_killed.append(name)
+                self._stopped_at_work(name)
             self.objects.delete("pods", "default", name)
             self._drained.discard(name)
         self._tell(deployment, pods)
+
+    def _stopped_at_work(self, pod: str) -> None:
+        """What becomes of what it held. Nothing here: its lease runs out."""
 
     def _tell(self, deployment: Json, pods: list[Json]) -> None:
         """Status of the Deployment and of its ReplicaSet: what was followed, and what was seen of the pods."""

@@ -57,9 +57,14 @@ class Operator:
     @property
     def leads(self) -> bool:
         """Whether it says so."""
+        return self.readiness == "leading\n"
+
+    @property
+    def readiness(self) -> str:
+        """What it says of that; empty: it does not answer."""
         with contextlib.suppress(httpx.TransportError):
-            return self._get("/readyz").text == "leading\n"
-        return False
+            return self._get("/readyz").text
+        return ""
 
     def number(self, name: str) -> float:
         """A metric without labels, or the sum over its labels."""
@@ -174,11 +179,11 @@ class Place:
 
 
 @contextlib.contextmanager
-def place(redis: Redis, folder: Path) -> Iterator[Place]:
+def place(redis: Redis, folder: Path, pods_of: type[Pods] = Pods) -> Iterator[Place]:
     """All of it, running."""
     api = ApiServer(folder)
     store = SyncStore(redis.url)
-    pods = Pods(api.objects, store)
+    pods = pods_of(api.objects, store)
     with api.running(), pods.running():
         yield Place(api, pods, store, redis, folder)
     store.close()
