@@ -27,6 +27,7 @@ from genfleet.scaling.policy import Policy
 from genfleet.store import capacity
 from genfleet.store.client import AsyncStore
 from genfleet.store.records import QueueSeen
+from genfleet.store.survey import survey
 from genfleet_local.worker_process import WorkerProcess
 
 log = structlog.get_logger(__name__)
@@ -169,11 +170,11 @@ class Fleet:
 
     async def _observe(self) -> tuple[float, Sequence[QueueSeen | None]]:
         try:
-            survey = await self._store.run(capacity.observe([fleet.name for fleet in self.queues]))
+            look = await survey(self._store, [fleet.name for fleet in self.queues])
         except StoreUnavailable as error:
             log.warning("blind", reason=str(error))
             return _local_time(), [None] * len(self.queues)
-        return survey.now_ms / 1000, survey.queues
+        return look.now or _local_time(), look.queues
 
     async def _apply(self, fleet: QueueFleet, seen: Observation, decision: Decision) -> None:
         by_id = {worker.id: worker for worker in fleet.workers}
@@ -273,5 +274,5 @@ def _pause(failures: int) -> float:
 
 
 def _local_time() -> float:
-    """Only while Redis cannot be asked: then nothing is decided by it."""
+    """Only while Redis cannot be asked, or read: then nothing is decided by it."""
     return time.clock_gettime(time.CLOCK_REALTIME)

@@ -7,17 +7,24 @@ import hashlib
 import os
 import secrets
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import orjson
+import psutil
 
 from genfleet.errors import ConfigurationError
+from genfleet_local.processes import THE_KERNEL_TELLS, Noted, Parts
 
 _SOCKET_PATH_LIMIT = 100
 """Bytes that the path of a Unix socket may have, a little below what any system allows."""
+LEFT_END_WITHIN_S = 20.0
+"""How long what an earlier `up` has left may take to end: a worker hands back what it runs first."""
+KILLED_END_WITHIN_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +109,52 @@ class Home:
                 self.socket.parent.rmdir()
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
-        """For one `genfleet up` at a time. Raises ConfigurationError."""
+    def claimed(self, on_wait: Callable[[], object] = lambda: None) -> Iterator[Parts]:
+        """For one `genfleet up` at a time, once nothing is left of an earlier one. Raises ConfigurationError."""
         with (self.folder / "lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not _locked(lock):
+                self._outwait(lock, on_wait)
+            lock.truncate(0)
+            parts = Parts(lock)
+            parts.note(os.getpid())
+            yield parts
+
+    def _outwait(self, lock: TextIO, on_wait: Callable[[], object]) -> None:
+        """Until all have ended that an `up` has left which was killed. Raises ConfigurationError: it runs, or they do not end."""
+        began, told, killed = time.monotonic(), False, False
+        while not _locked(lock):
+            noted = Noted.of(lock)
+            if noted.owner_lives:
                 raise ConfigurationError(
                     f"another `genfleet up` runs on {self.folder}: stop it, or give this one its own --data folder"
-                ) from None
-            yield
+                )
+            if not told:
+                told = True
+                on_wait()
+                for process in [] if THE_KERNEL_TELLS else noted.left:
+                    with suppress(psutil.NoSuchProcess):
+                        process.terminate()
+            waited = time.monotonic() - began
+            if waited > LEFT_END_WITHIN_S and not killed:
+                killed = True
+                for process in noted.left:
+                    with suppress(psutil.NoSuchProcess):
+                        process.kill()
+            if waited > LEFT_END_WITHIN_S + KILLED_END_WITHIN_S:
+                ids = ", ".join(str(process.pid) for process in noted.left)
+                raise ConfigurationError(
+                    f"what an earlier `genfleet up` on {self.folder} has started does not end: end it (processes {ids})"
+                )
+            time.sleep(0.05)
+
+
+def _locked(lock: TextIO) -> bool:
+    """Whether it is ours now."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def _write_private(file: Path, text: str) -> None:

@@ -12,8 +12,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from genfleet.errors import ConfigurationError
-from genfleet_local import processes
 from genfleet_local.home import Home
+from genfleet_local.processes import Parts, tail
 
 START_WITHIN_S = 30.0
 """Time to start, which includes reading an append-only file of a few GB."""
@@ -70,10 +70,10 @@ def command(program: Path, home: Home) -> list[str | Path]:
 class RedisServer:
     """A server that runs."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, parts: Parts) -> None:
         self.url = f"unix://{home.socket}"
         self.program = find()
-        self._home = home
+        self._home, self._parts = home, parts
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self, environment: dict[str, str]) -> None:
@@ -81,13 +81,13 @@ class RedisServer:
         self._home.socket.parent.mkdir(mode=0o700, exist_ok=True)
         self._home.socket.unlink(missing_ok=True)
         log = self._home.logs / "redis.log"
-        self._process = processes.start(command(self.program, self._home), environment=environment, log=log)
+        self._process = self._parts.start(command(self.program, self._home), environment=environment, log=log)
         client = redis.asyncio.Redis(unix_socket_path=str(self._home.socket), retry=Retry(NoBackoff(), 0))
         try:
             async with asyncio.timeout(START_WITHIN_S):
                 while not await self._answers(client):
                     if self._process.poll() is not None:
-                        raise ConfigurationError(f"{self.program} did not start:\n{processes.tail(log)}")
+                        raise ConfigurationError(f"{self.program} did not start:\n{tail(log)}")
                     await asyncio.sleep(0.02)
         except TimeoutError:
             raise ConfigurationError(f"{self.program} did not answer in {START_WITHIN_S:g} s, see {log}") from None

@@ -26,9 +26,10 @@ from genfleet.contract.task_types import QUEUES
 from genfleet.errors import ConfigurationError
 from genfleet.store.client import AsyncStore
 from genfleet.store.upkeep import keep_up
-from genfleet_local import processes, resources
+from genfleet_local import resources
 from genfleet_local.fleet import Fleet
 from genfleet_local.home import Home
+from genfleet_local.processes import Parts, tail
 from genfleet_local.redis_server import RedisServer
 from genfleet_local.worker_process import WorkerProcess
 
@@ -59,8 +60,8 @@ class Options:
 class ProcessLauncher:
     """Starts workers with this very Python."""
 
-    def __init__(self, home: Home, environment: dict[str, str]) -> None:
-        self._home = home
+    def __init__(self, home: Home, environment: dict[str, str], parts: Parts) -> None:
+        self._home, self._parts = home, parts
         self._environment = environment
 
     def launch(self, queue: GenerationQueue, number: int) -> WorkerProcess:
@@ -70,7 +71,7 @@ class ProcessLauncher:
         command = [sys.executable, "-m", "genfleet_workers", "--queue", name, "--name", worker_id]
         command += ["--concurrency", str(queue.spec.concurrency)]
         log = self._home.logs / f"worker-{name}.log"
-        return WorkerProcess(worker_id, processes.start(command, environment=self._environment, log=log))
+        return WorkerProcess(worker_id, self._parts.start(command, environment=self._environment, log=log))
 
 
 async def up(options: Options, console: Console) -> None:
@@ -78,16 +79,17 @@ async def up(options: Options, console: Console) -> None:
     queues = resources.load(options.queues)
     options.home.make()
     async with AsyncExitStack() as stack:
-        stack.enter_context(options.home.claimed())
+        earlier = "waiting for the end of what an earlier `genfleet up` has left, which was killed"
+        parts = stack.enter_context(options.home.claimed(lambda: _note(console, earlier)))
         _check_port(options)
         stack.callback(options.home.withdraw)  # the last thing: while the API answers, the command line finds its key
         stop = _stop_event()
-        redis = await stack.enter_async_context(_redis(options.home, console))
+        redis = await stack.enter_async_context(_redis(options.home, parts, console))
         environment = _environment(options, redis.url)
-        api = await stack.enter_async_context(_api(options, environment, console))
+        api = await stack.enter_async_context(_api(options, environment, parts, console))
         store = AsyncStore(redis.url)
         stack.push_async_callback(store.close)
-        fleet = Fleet(queues, store, ProcessLauncher(options.home, environment))
+        fleet = Fleet(queues, store, ProcessLauncher(options.home, environment, parts))
         _done(console, f"fleet controller of {', '.join(queue.spec.queue for queue in queues)}")
         unserved = [name for name in QUEUES if name not in {queue.spec.queue for queue in queues}]
         if unserved:
@@ -100,8 +102,8 @@ async def up(options: Options, console: Console) -> None:
         options.home.announce(options.url, api_key)
         _welcome(console, options, api_key)
         logs = options.home.logs
-        parts = {logs / "redis.log": redis.running, logs / "api.log": lambda: api.poll() is None}
-        await _until_stopped(stop, fleet, store, parts)
+        running = {logs / "redis.log": redis.running, logs / "api.log": lambda: api.poll() is None}
+        await _until_stopped(stop, fleet, store, running)
 
 
 def _check_port(options: Options) -> None:
@@ -147,8 +149,8 @@ def _environment(options: Options, redis_url: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _redis(home: Home, console: Console) -> AsyncIterator[RedisServer]:
-    server = RedisServer(home)
+async def _redis(home: Home, parts: Parts, console: Console) -> AsyncIterator[RedisServer]:
+    server = RedisServer(home, parts)
     try:
         with console.status("starting Redis"):
             await server.start(dict(os.environ))
@@ -161,10 +163,10 @@ async def _redis(home: Home, console: Console) -> AsyncIterator[RedisServer]:
 
 @asynccontextmanager
 async def _api(
-    options: Options, environment: dict[str, str], console: Console
+    options: Options, environment: dict[str, str], parts: Parts, console: Console
 ) -> AsyncIterator[subprocess.Popen[bytes]]:
     log = options.home.logs / "api.log"
-    process = processes.start([sys.executable, "-m", "genfleet_service"], environment=environment, log=log)
+    process = parts.start([sys.executable, "-m", "genfleet_service"], environment=environment, log=log)
     try:
         with console.status("starting the API"):
             await _wait_for_api(options, process, log)
@@ -182,7 +184,7 @@ async def _wait_for_api(options: Options, process: subprocess.Popen[bytes], log:
             async with asyncio.timeout(START_WITHIN_S):
                 while not await _answers(client, f"{options.url}/health"):
                     if process.poll() is not None:
-                        raise ConfigurationError(f"the API did not start:\n{processes.tail(log)}")
+                        raise ConfigurationError(f"the API did not start:\n{tail(log)}")
                     await asyncio.sleep(0.05)
         except TimeoutError:
             raise ConfigurationError(f"the API did not answer in {START_WITHIN_S:g} s, see {log}") from None
@@ -216,7 +218,7 @@ async def _part_gone(parts: dict[Path, Callable[[], bool]]) -> None:
     while True:
         for log, is_there in parts.items():
             if not is_there():
-                raise ConfigurationError(f"{log.stem} has ended by itself; the end of {log}:\n{processes.tail(log)}")
+                raise ConfigurationError(f"{log.stem} has ended by itself; the end of {log}:\n{tail(log)}")
         await asyncio.sleep(0.5)
 
 

@@ -27,6 +27,7 @@ from genfleet.scaling.moves import moves
 from genfleet.store import capacity
 from genfleet.store.client import AsyncStore
 from genfleet.store.records import QueueSeen
+from genfleet.store.survey import survey
 from genfleet_operator import metrics, names, report
 from genfleet_operator.applier import Applier
 from genfleet_operator.blueprint import Installation, Revision
@@ -268,43 +269,29 @@ class Controller:
         queues = [fleet.resource.spec.queue for fleet in fleets if fleet.resource]
         metrics.REDIS_ROUND_TRIPS.inc()
         try:
-            now, seen = await self._survey(queues)
+            look = await survey(self._store, queues)
         except StoreUnavailable as error:
             self._say_blind(error)
             metrics.REDIS_ERRORS.inc()
             metrics.OBSERVATION_AGE.set(time.monotonic() - self._last_seen)
             self._listening_since = None
             return self._clock().timestamp(), [None] * len(queues)
-        now = now or self._clock().timestamp()
+        now = look.now or self._clock().timestamp()
+        if look.whole:
+            metrics.QUARANTINED.set(look.whole.quarantined)
+            metrics.DEAD_LETTERS.set(look.whole.dead_letters)
         self._blind_said_at = -math.inf
         self._last_seen = time.monotonic()
         metrics.OBSERVATION_AGE.set(0)
         if self._listening_since is None:
             self._listening_since = now
-        return now, seen
+        return now, look.queues
 
     def _say_blind(self, error: StoreUnavailable) -> None:
         """Once in a while: every look meets the same."""
         if time.monotonic() - self._blind_said_at >= SAY_AGAIN_S:
             self._blind_said_at = time.monotonic()
             log.warning("blind", reason=str(error))
-
-    async def _survey(self, queues: Sequence[str]) -> tuple[float, Sequence[QueueSeen | None]]:
-        """When these queues were seen, and what. A record that nobody can read blinds us for its own queue only."""
-        try:
-            survey = await self._store.run(capacity.observe(queues))
-        except StoreUnavailable:
-            raise
-        except Exception as error:  # noqa: BLE001  of whatever kind: it must not keep the other queues from being seen
-            if len(queues) <= 1:
-                log.warning("not_readable", queue=list(queues), reason=repr(error))
-                return 0.0, [None] * len(queues)
-            middle = len(queues) // 2
-            first, second = await asyncio.gather(self._survey(queues[:middle]), self._survey(queues[middle:]))
-            return max(first[0], second[0]), [*first[1], *second[1]]
-        metrics.QUARANTINED.set(survey.quarantined)
-        metrics.DEAD_LETTERS.set(survey.dead_letters)
-        return survey.now_ms / 1000, survey.queues
 
     def _follow(self, fleet: Fleet, queue_seen: QueueSeen | None, now: float, woken: float | None) -> None:
         """Decide for one queue, and have done what follows."""

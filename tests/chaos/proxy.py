@@ -69,6 +69,8 @@ class Proxy:
     """Whatever is sent vanishes, and nobody is told: a link that is half open. Connections that lost something stay so."""
     refuses: bool = False
     """New connections are reset: a partition that is noticed."""
+    rewrite: Callable[[bytes, bytes], bytes] = lambda asked, reply: reply
+    """What a reply becomes on its way: a server that says something absurd."""
     _cuts: list[Cut] = field(default_factory=list)
     _links: set[_Link] = field(default_factory=set)
     _over: asyncio.Event = field(default_factory=asyncio.Event)
@@ -179,7 +181,8 @@ class Proxy:
                     link.silent = True
                 link.silent |= self.swallows
                 if not link.silent:
-                    on_its_way.put_nowait((now() + self.delay, data))
+                    told = self.rewrite(link.asked, data) if target is link.asker else data
+                    on_its_way.put_nowait((now() + self.delay, told))
             if link.silent:
                 await self._over.wait()  # nor does anybody hear that the other hung up
             on_its_way.put_nowait((now() + self.delay, b""))

@@ -13,12 +13,14 @@ from typing import Any
 
 import psutil
 
+from genfleet.contract.keys import key
 from genfleet.contract.states import State
 from genfleet.store import pauses, steps
 from genfleet.store.client import AsyncStore, SyncStore
 from genfleet_local import resources
 from genfleet_local.fleet import Fleet, _pause
 from genfleet_local.home import Home
+from genfleet_local.processes import Parts
 from genfleet_local.up import ProcessLauncher
 from genfleet_local.worker_process import WorkerProcess
 from tests.local.installation import environment, write_resource
@@ -34,7 +36,7 @@ def running(site: Site, *, maximum: int = 2, **more: str) -> Iterator[Fleet]:
     """A fleet of one queue, as `genfleet up` runs it, in a thread with a loop of its own; stopped at the end."""
     home = Home(site.folder / "home")
     home.make()
-    launcher = ProcessLauncher(home, environment() | site.environment() | more)
+    launcher = ProcessLauncher(home, environment() | site.environment() | more, Parts())
     queues = resources.load(write_resource(site.folder / "queues", maximum=maximum))
     made: Future[tuple[Fleet, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
 
@@ -183,3 +185,15 @@ def test_a_crashed_workers_task_does_not_run_twice_at_once(site: Site, store: Sy
         worker.process.kill()
         wait_for("its child is gone", lambda: not psutil.pid_exists(child), within=5)
         store.run(steps.cancel(task_id))
+
+
+def test_a_record_that_nobody_can_read_holds_what_runs(site: Site, store: SyncStore) -> None:
+    """T24: nonsense under the queue's keys is not the end of the fleet, and not an empty queue; then all goes on."""
+    with running(site, maximum=1) as fleet:
+        wait_until(store, State.COMPLETED, submitted(store))
+        (worker,) = workers(fleet)
+        site.redis.client.set(key("scheduled", "gpu_medium"), "nonsense")
+        wait_for("the fleet is blind", lambda: fleet.queues[0].logged == (1, "DemandUnknown"), within=20)
+        assert workers(fleet) == [worker]
+        site.redis.client.delete(key("scheduled", "gpu_medium"))
+        wait_for("nobody is left", lambda: not workers(fleet), within=20)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from genfleet.errors import ConfigurationError
 from genfleet_local.home import Home
+from genfleet_local.processes import Noted
 
 NAMES_OF_THE_KEY = ("API_KEY", "CELERY_API_KEY", "CELERY_TASK_API_KEY")
 
@@ -95,3 +100,37 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match=r"file.* cannot be made \(Not a directory\): .* --data"):
         Home(tmp_path / "file" / "home").make()
+
+
+OWNER = """
+import os, pathlib, sys
+from genfleet_local.home import Home
+from genfleet_local.processes import Noted
+home = Home(pathlib.Path(sys.argv[1]))
+with home.claimed() as parts:
+    stubborn = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('there', flush=True); time.sleep(60)"
+    parts.start([sys.executable, "-c", stubborn], environment={}, log=home.logs / "part.log")
+    while "there" not in (home.logs / "part.log").read_text():
+        pass
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_one_has_left_is_waited_for_and_ended(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """T21: one that is killed leaves a part that does not end; the next has the home once that is gone, and says that it waits."""
+    monkeypatch.setattr("genfleet_local.home.LEFT_END_WITHIN_S", 0.5)
+    subprocess.run([sys.executable, "-c", OWNER, home.folder], check=False)
+    with (home.folder / "lock").open() as lock:
+        (part,) = Noted.of(lock).left
+    waited = []
+    with home.claimed(lambda: waited.append(part.status())):
+        assert waited == [psutil.STATUS_SLEEPING]
+        assert not part.is_running() or part.status() == psutil.STATUS_ZOMBIE  # nobody may have asked how it ended
+
+
+def test_a_number_that_somebody_else_has_by_now_is_left_alone(home: Home) -> None:
+    """The moment of birth tells: here this very process, noted with another one."""
+    born = psutil.Process().create_time()
+    assert Noted((f"{os.getpid()} {born}",)).owner_lives
+    assert not Noted((f"{os.getpid()} {born - 1}",)).owner_lives
+    assert Noted(("1 1.0", f"{os.getpid()} {born - 1}")).left == []

@@ -16,6 +16,7 @@ import redis
 
 from genfleet.errors import ConfigurationError
 from genfleet_local.home import Home
+from genfleet_local.processes import Parts
 from genfleet_local.redis_server import RedisServer
 from tests.local.installation import processes_of
 
@@ -31,7 +32,7 @@ def home(tmp_path: Path) -> Home:
 @asynccontextmanager
 async def started(home: Home) -> AsyncIterator[redis.Redis]:
     """A connection to the Redis of this home, which runs meanwhile."""
-    server = RedisServer(home)
+    server = RedisServer(home, Parts())
     await server.start(dict(os.environ))
     try:
         with redis.Redis.from_url(server.url) as client:

@@ -39,10 +39,10 @@ def _queue_seen(row: dict[str, Any]) -> records.QueueSeen:
     fleet, paused = row.get("fleet"), row.get("paused")
     return records.QueueSeen(
         queue=row["queue"],
-        waiting=row["waiting"],
-        running=row["running"],
-        scheduled=row["scheduled"],
-        due=row["due"],
+        waiting=_count(row["waiting"]),
+        running=_count(row["running"]),
+        scheduled=_count(row["scheduled"]),
+        due=_count(row["due"]),
         oldest_wait_ms=int(oldest) if oldest is not None else None,
         service_ms=service,
         workers=tuple(map(_worker_seen, row.get("workers", ()))),
@@ -50,6 +50,13 @@ def _queue_seen(row: dict[str, Any]) -> records.QueueSeen:
         paused=records.Pause.read(paused) if paused else None,
         by_priority=tuple(row["by_priority"]),
     )
+
+
+def _count(value: object) -> int:
+    """A number of tasks. What is none is not zero: raises ValueError, so that the queue counts as not seen (facts T24)."""
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no number of tasks")
+    return value
 
 
 def _worker_seen(row: dict[str, Any]) -> records.WorkerSeen:

@@ -26,7 +26,7 @@ WAIT_S = 45.0
 ASKS_A_SECOND = 5.0
 LASTS_S = 20.0
 SHORT_S = 4.0
-LONG = {"503": 75.0, "503 for watches": 75.0, "403": 75.0, "410": 75.0}
+LONG = {"503": 60.0, "503 for watches": 60.0, "403": 60.0, "410": 60.0}
 """Faults that last longer."""
 
 
@@ -205,7 +205,7 @@ def long_outage_plain(run: Run) -> Finding:
 CAMPAIGNS = [
     Campaign(
         id="T23",
-        promise="Whatever the API server does (403, 409, 410, 422, 429 and 503, for up to 75 s; watches that are silent or repeat themselves), the number of "
+        promise="Whatever the API server does (403, 409, 410, 422, 429 and 503, for up to a minute; watches that are silent or repeat themselves), the number of "
         "workers stays right, requests are few, and all is followed again within 15 s of its end.",
         theme="operator",
         ours=faults,
