@@ -203,8 +203,9 @@ class Side:
 
     @property
     def settled(self) -> tuple[int, int, int]:
-        """Replicas, pods, and pods at work."""
-        return self.replicas, len(self.pods.there()), len(self.pods.busy)
+        """Of the queue: replicas, pods, and pods at work."""
+        ours = [pod for pod in self.pods.there() if pod.startswith(f"{NAME}-")]
+        return self.replicas, len(ours), len(self.pods.busy)
 
 
 class PlainKopf(Side):

@@ -20,7 +20,7 @@ from tests.support.waiting import comes_true, wait_for
 
 COOLDOWN_S = 5
 MAXIMUM = 5
-LASTS_S = 7.0
+LASTS_S, SHORT_S = 7.0, 3.0
 BACK_WITHIN_S = 30.0
 LANES = 3
 HUGE = b"1000000000000"
@@ -77,12 +77,11 @@ def _begin(side: Side) -> None:
     side.pods.submit(2)
 
 
-def _trial(side: Side, link: Proxy, kind: str, chance: Random) -> Outcome:
+def _trial(side: Side, link: Proxy, kind: str, chance: Random, lasts_s: float) -> Outcome:
     pods = side.pods
     _begin(side)
     with Supervised(side).running():
         wait_for(f"both work ({side.log})", lambda: side.settled == (2, 2, 2), within=30)
-        time.sleep(COOLDOWN_S)  # what was before is forgotten
         pods.scales.clear()
         flapping = [*(HUGE, b"0", b"-1", b"null", b"1")]
         if kind == "Redis away":
@@ -90,7 +89,7 @@ def _trial(side: Side, link: Proxy, kind: str, chance: Random) -> Outcome:
             link.reset_all()
         else:
             link.rewrite = lambda asked, reply: _depth(asked, reply, DEPTHS[kind] or chance.choice(flapping))
-        time.sleep(LASTS_S * (2 if kind == "flapping" else 1))
+        time.sleep(lasts_s * (2 if kind == "flapping" else 1))
         moved = len(pods.scales)
         link.rewrite, link.refuses = (lambda _, reply: reply), False
         back = comes_true(lambda: side.settled == (2, 2, 2), within=BACK_WITHIN_S)
@@ -101,7 +100,8 @@ def _trial(side: Side, link: Proxy, kind: str, chance: Random) -> Outcome:
 
 
 def _depths(run: Run, make: Make) -> Finding:
-    kinds = [*DEPTHS]
+    short = run.trials < len(DEPTHS)
+    kinds = [*(HELD if short else DEPTHS)]
     kinds = kinds * (run.trials // len(kinds)) + run.chance.sample(kinds, run.trials % len(kinds))
     links: dict[str, Proxy] = {}
     sides = make(run, min(LANES, run.trials))
@@ -112,7 +112,7 @@ def _depths(run: Run, make: Make) -> Finding:
     found: list[Outcome] = []
 
     def trial(side: Side, kind: str) -> None:
-        found.append(one := _trial(side, links[side.broker], kind, run.chance))
+        found.append(one := _trial(side, links[side.broker], kind, run.chance, SHORT_S if short else LASTS_S))
         run.tell(str(one))
 
     side_by_side(sides, kinds, trial)
@@ -142,11 +142,11 @@ CAMPAIGNS = [
         "or within its bounds, and turns at most once in a cooldown.",
         theme="operator",
         ours=depths,
-        trials=20,
+        trials=15,
         short=1,
         peer=depths_plain,
         peer_name="plain kopf",
-        peer_trials=10,
+        peer_trials=5,
         fell_short=(
             "A number of tasks below zero was reckoned with. A queue whose numbers are none counts as not seen.",
             "A record that nobody can read ended `genfleet up`; the operator was blind for that queue only. Now both are.",

@@ -135,7 +135,7 @@ def _killed(run: Run, make: Make) -> Finding:
     slowest = max(one.seconds for one in found)
     said = (
         f"{len(found)} kills at {len({number for number, _ in moments})} different writes: {stuck} without the right end, "
-        f"{busy} workers stopped at work, {wrong} wrong sizes, at most {max(extra, 0)} more writes; "
+        f"{busy} workers stopped at work ({whole.busy_killed} in the same story without a kill), {wrong} wrong sizes, at most {max(extra, 0)} more writes; "
         f"all done after {slowest:.1f} s at the latest ({whole.seconds:.1f} without a kill)"
     )
     return Finding(len(found), stuck + busy + wrong + more, said)
