@@ -153,7 +153,7 @@ def _pass(until: float) -> None:
 
 def _faults(run: Run, make: Make, lasts_s: float = LASTS_S, long: dict[str, float] = LONG) -> Finding:
     kinds = [*FAULTS]
-    if lasts_s == LASTS_S and run.trials < len(kinds):
+    if run.trials < len(kinds):
         kinds, lasts_s, long = run.chance.sample(kinds, run.trials), SHORT_S, {}
     others = [kind for kind in kinds if kind not in long]
     rest = run.trials - len(kinds)
@@ -236,7 +236,7 @@ CAMPAIGNS = [
         theme="operator",
         ours=long_outage,
         trials=10,
-        short=0,
+        short=1,
         peer=long_outage_plain,
         peer_name="plain kopf",
         minutes=13,
