@@ -56,6 +56,11 @@ def work(self: Any, seconds: float = 0.0) -> None:
     note("end", self.request.id)
 
 
+@app.task(name="stock.nothing")  # type: ignore[untyped-decorator]
+def nothing(_said: str) -> None:
+    """Do nothing with what it was told."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stock:
     """An installation of stock Celery, and what its tasks noted."""

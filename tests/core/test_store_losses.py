@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
 from datetime import timedelta
 
 import pytest
@@ -93,6 +94,41 @@ def test_after_an_outage_longer_than_a_lease_everyone_gets_one_more(store: SyncS
     assert store.run(chores.reap(QUEUES)) == 1
 
 
+def test_a_redis_that_is_slow_is_not_away(store: SyncStore, redis_server: Redis) -> None:
+    """T12: at two seconds for an answer, looks at the leases are five apart. Lost workers are found all the same."""
+    slow = timedelta(seconds=2)
+    store.run(chores.reap(QUEUES, slow))
+    running(store, "a")
+    _let_leases_run_out(redis_server, "a")
+    redis_server.client.decrby(key("last_reap"), 5_000)
+
+    assert store.run(chores.reap(QUEUES, slow)) == 1
+
+
+def test_an_answer_that_is_late_for_once_does_not_make_redis_slow(store: SyncStore, redis_server: Redis) -> None:
+    """T12: after it stood still, everyone gets a lease of grace, also if the one who looks was just waiting for it."""
+    rounds = upkeep.Rounds("program")
+    for wait_s in (0.0, 2.0):
+        with rounds.timed():
+            time.sleep(wait_s)
+    store.run(chores.reap(QUEUES))
+    running(store, "a")
+    _let_leases_run_out(redis_server, "a")
+    redis_server.client.decrby(key("last_reap"), 5_000)
+
+    assert store.run(rounds.chores()["reaped"]) == 0
+
+
+def test_an_attempt_that_has_settled_its_task_is_not_lost(store: SyncStore) -> None:
+    """A beat that comes between that and the end of its process does not kill the process; of a task that was given up, it does."""
+    completed, failed = running(store, "completed"), running(store, "failed")
+    store.run(steps.complete("completed", completed.token, b"{}"))
+    store.run(steps.fail("failed", failed.token, "error"))
+
+    held = [("completed", completed.token), ("failed", failed.token), ("completed", completed.token + 1)]
+    assert store.run(steps.renew("w", "gpu_medium", b"{}", held)).verdicts == ("done", "lost", "lost")
+
+
 def test_a_worker_that_hands_back_costs_the_task_nothing(store: SyncStore) -> None:
     """NS-009: no retry and no crash is counted, and the task is next in line."""
     lease = running(store, "a")
@@ -112,12 +148,15 @@ def test_a_lost_message_is_made_again(store: SyncStore, redis_server: Redis, beh
         created_ms = record(store, "lost").created_ms
         wait_for("a later millisecond", lambda: store.run(api_keys.read()).now_ms > created_ms)
         submitted(store, "later")
+    redis_server.client.hset(key("task", "lost"), "pushed", 1)  # it has waited for long
     assert store.run(chores.recover(QUEUES)) == 0, "too early: it may be on its way"
 
-    redis_server.client.hset(key("task", "lost"), "pushed", 1)
+    redis_server.client.hset(key("task", "lost"), "missed", 2)
     assert store.run(chores.recover(QUEUES)) == 1
-
     assert b'"id": "lost"' in next_out(redis_server)
+    redis_server.client.rpop(LIST)
+    assert store.run(chores.recover(QUEUES)) == 0, "too early again: that was another message"
+
     assert store.run(steps.claim("lost", "1", "w", "lost.2")).verdict == "run"
 
 
@@ -253,7 +292,7 @@ def test_one_broken_record_does_not_keep_others_from_their_chores(store: SyncSto
     store.run(chores.reap(QUEUES))
     for name in ("broken", "whole"):
         submitted(store, name)
-        redis_server.client.hset(key("task", name), "pushed", 1)
+        redis_server.client.hset(key("task", name), mapping={"pushed": 1, "missed": 2})
     redis_server.client.delete(LIST, key("task", "broken"))
     redis_server.client.set(key("task", "broken"), "not a hash")
 

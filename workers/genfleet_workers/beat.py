@@ -18,8 +18,9 @@ import orjson
 import structlog
 
 from genfleet.errors import StoreUnavailable
-from genfleet.store import capacity, steps, upkeep
+from genfleet.store import capacity, steps
 from genfleet.store.client import SyncStore
+from genfleet.store.upkeep import Upkeep
 from genfleet_workers.family import Family
 from genfleet_workers.holdings import Holdings
 from genfleet_workers.machine import Machine
@@ -72,6 +73,7 @@ class Beat(threading.Thread):
         self._main_turned = self._turned = time.monotonic()
         """When the main loop was seen to turn, and when this one last did."""
         self._soon = threading.Event()
+        self._upkeep = Upkeep(store, settings.worker_id, PERIOD)
         self._over = False
         self._consuming = True
         self._quiet = False
@@ -100,6 +102,7 @@ class Beat(threading.Thread):
     def end(self) -> None:
         """The worker is leaving: say goodbye."""
         self._over = True
+        self._upkeep.end()
         self.soon()
         self.join(timeout=steps.LEASE.total_seconds())
         try:
@@ -119,7 +122,8 @@ class Beat(threading.Thread):
             log.warning("beat_missed", reason=str(error))
 
     def run(self) -> None:
-        """Beat, do the answer, do chores; wait out an unreachable Redis."""
+        """Beat, and do the answer; wait out an unreachable Redis."""
+        self._upkeep.start()
         while not self._over:
             self._soon.wait((PERIOD if self._turn() else AGAIN).total_seconds())
             self._soon.clear()
@@ -133,7 +137,6 @@ class Beat(threading.Thread):
             self._deliver_reports()
             if self._trouble and not self.holdings.at_work():
                 self._leave()
-            upkeep.do_chores(self._store, self._settings.worker_id)
         except StoreUnavailable as error:
             log.warning("beat_missed", reason=str(error))
             self._appetite.blind()

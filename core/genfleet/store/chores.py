@@ -12,6 +12,8 @@ from genfleet.store.steps import LEASE, SILENCE
 REAP_GAP = timedelta(seconds=3)
 """A longer gap between two looks at the leases means that Redis was away, or everyone was. It has to be less than a
 lease without two beats: a lease may have been two seconds old when Redis went, and its next beat comes late."""
+TRIPS = 2
+"""Between two looks at the leases, for each round of chores: one to get the turn, one to do them."""
 MESSAGE_GRACE = timedelta(seconds=5)
 """How long a message may be between its list and a claim before it is taken for lost."""
 
@@ -31,9 +33,13 @@ def end_overdue() -> Call[int]:
     return Call(script("end_overdue"), (), int)
 
 
-def reap(queues: Sequence[str]) -> Call[int]:
-    """Puts the tasks of lost workers back in line. How many."""
-    return Call(script("reap"), (milliseconds(LEASE), milliseconds(REAP_GAP), milliseconds(SILENCE), *queues), int)
+def reap(queues: Sequence[str], trip: timedelta = timedelta()) -> Call[int]:
+    """Puts the tasks of lost workers back in line. How many.
+
+    `trip` is what Redis takes for an answer even when it is quick: looks that come late for that are no gap.
+    """
+    gap = REAP_GAP + TRIPS * trip
+    return Call(script("reap"), (milliseconds(LEASE), milliseconds(gap), milliseconds(SILENCE), *queues), int)
 
 
 def recover(queues: Sequence[str], grace: timedelta = MESSAGE_GRACE) -> Call[int]:

@@ -73,14 +73,22 @@ class SyncStore:
 
     def run_each(self, calls: Sequence[Call[Any]]) -> list[Any]:
         """Several steps in one round trip; where one went wrong, its error is its answer. Raises StoreUnavailable."""
+        replies = self._replies(list(map(_command, calls)))
+        unknown = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        again = self._replies([_command_with_text(calls[index]) for index in unknown]) if unknown else []
+        for index, reply in zip(unknown, again, strict=True):
+            replies[index] = reply
+        return [_read(call, reply) for call, reply in zip(calls, replies, strict=True)]
+
+    def _replies(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)
-        for call in calls:
-            pipeline.execute_command(*_command_with_text(call))
+        for command in commands:
+            pipeline.execute_command(*command)
         try:
-            replies = pipeline.execute(raise_on_error=False)
+            replies: list[Any] = pipeline.execute(raise_on_error=False)
         except RedisError as error:
             raise _unavailable(error) from error
-        return [_read(call, reply) for call, reply in zip(calls, replies, strict=True)]
+        return replies
 
     def close(self) -> None:
         """Close every connection."""
@@ -205,6 +213,8 @@ async def _reply(connection: redis.asyncio.Connection) -> Any:
 
 
 def _read(call: Call[Any], reply: Any) -> Any:
+    if isinstance(reply, RedisError) and not _is_ours(reply):
+        return _unavailable(reply)
     return reply if isinstance(reply, Exception) else call.read(reply)
 
 

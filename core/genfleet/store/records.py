@@ -254,7 +254,7 @@ class Beat:
     waiting: int
     """Messages that wait in its queue."""
     verdicts: tuple[str, ...]
-    """`held`, `stop` or `lost`, for each lease in the order given."""
+    """`held`, `done`, `stop` or `lost`, for each lease in the order given."""
 
 
 @dataclass(frozen=True, slots=True)

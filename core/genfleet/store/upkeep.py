@@ -7,7 +7,11 @@ thousand workers cost what one costs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 
 import structlog
@@ -21,37 +25,77 @@ from genfleet.store.client import AsyncStore, SyncStore
 log = structlog.get_logger(__name__)
 
 PERIOD = timedelta(seconds=1)
-CHORES = {
-    "promoted": chores.promote(QUEUES),
-    "overdue": chores.end_overdue(),
-    "reaped": chores.reap(QUEUES),
-    "recovered": chores.recover(QUEUES),
-    "expired": chores.expire(),
-}
+LAST_TRIPS = 5
+"""So many answers of Redis tell how quick it is when it is quick: one that stood still for once is not slow."""
 
 
-def do_chores(store: SyncStore, who: str) -> None:
-    """Does the chores of this period if nobody has. Raises StoreUnavailable."""
-    if store.run(chores.take_upkeep(who, PERIOD)):
-        _tell({name: _attempted(store, call) for name, call in CHORES.items()})
+class Rounds:
+    """The rounds of one program, and how long Redis takes to answer it."""
+
+    def __init__(self, who: str) -> None:
+        self.turn = chores.take_upkeep(who, PERIOD)
+        """Whether this round falls to this program."""
+        self._trips = deque[float](maxlen=LAST_TRIPS)
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Around the question for the turn, which costs Redis nothing."""
+        began = time.monotonic()
+        yield
+        self._trips.append(time.monotonic() - began)
+
+    def chores(self) -> Mapping[str, Call[int]]:
+        """What is to be done in this one."""
+        return {
+            "promoted": chores.promote(QUEUES),
+            "overdue": chores.end_overdue(),
+            "reaped": chores.reap(QUEUES, timedelta(seconds=min(self._trips, default=0.0))),
+            "recovered": chores.recover(QUEUES),
+            "expired": chores.expire(),
+        }
 
 
-def _attempted(store: SyncStore, call: Call[int]) -> int | Exception:
-    try:
-        return store.run(call)
-    except StoreUnavailable:
-        raise
-    except Exception as error:  # noqa: BLE001  one chore that fails must not keep the others from being done
-        return error
+class Upkeep(threading.Thread):
+    """Does the chores for as long as a program without an event loop runs: beside its beat, which must not wait for them."""
+
+    def __init__(self, store: SyncStore, who: str, period: timedelta) -> None:
+        super().__init__(name="upkeep", daemon=True)
+        self._store, self._rounds, self._period = store, Rounds(who), period
+        self._over = threading.Event()
+
+    def end(self) -> None:
+        """What is under way may go on; nothing more is begun."""
+        self._over.set()
+
+    def run(self) -> None:
+        """One round after the other; waits out an unreachable Redis."""
+        while not self._over.wait(self._period.total_seconds()):
+            try:
+                self._round()
+            except StoreUnavailable as error:
+                log.warning("chores_wait", reason=str(error))
+            except Exception:
+                log.exception("chores_failed")  # as in `keep_up`
+
+    def _round(self) -> None:
+        with self._rounds.timed():
+            ours = self._store.run(self._rounds.turn)
+        if ours:
+            due = self._rounds.chores()
+            _tell(dict(zip(due, self._store.run_each(list(due.values())), strict=True)))
 
 
 async def keep_up(store: AsyncStore, who: str) -> None:
     """Does the chores for as long as the program runs; waits out an unreachable Redis."""
+    rounds = Rounds(who)
     while True:
         try:
-            if await store.run(chores.take_upkeep(who, PERIOD)):
-                done = await asyncio.gather(*map(store.run, CHORES.values()), return_exceptions=True)
-                _tell(dict(zip(CHORES, done, strict=True)))
+            with rounds.timed():
+                ours = await store.run(rounds.turn)
+            if ours:
+                due = rounds.chores()
+                done = await asyncio.gather(*map(store.run, due.values()), return_exceptions=True)
+                _tell(dict(zip(due, done, strict=True)))
         except StoreUnavailable as error:
             log.warning("chores_wait", reason=str(error))
         except Exception:
