@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import redis as redis_client
+
 from genfleet.contract.keys import key
 from genfleet.contract.states import State
 from genfleet.store import steps
@@ -55,10 +57,17 @@ def wait_for_ends(store: SyncStore, ids: Sequence[str], *, within: float) -> lis
     return left
 
 
+def ends_counted(client: redis_client.Redis) -> int:
+    """Ends of tasks, as this Redis has counted them."""
+    counted = client.hmget(key("counters"), [f"{state.value}_tasks" for state in ENDS])
+    return sum(int(number or 0) for number in counted)
+
+
 def verdict(redis: Redis, store: SyncStore, ids: Sequence[str], *, within: float = 60.0) -> Verdict:
     """Wait for the ends of these tasks, all that this Redis has ever accepted, and compare them with what was counted."""
-    lost = wait_for_ends(store, ids, within=within)
-    counted = redis.client.hgetall(key("counters"))
-    ends = sum(int(counted.get(f"{state.value}_tasks".encode(), 0)) for state in ENDS)
+    with redis.client as client:
+        comes_true(lambda: ends_counted(client) >= len(ids), within=within)  # to look at each all the while is a load
+        lost = wait_for_ends(store, ids, within=0)
+        ends = ends_counted(client)
     states = Counter(found.state.value for task_id in ids if (found := ended(store, task_id)))
     return Verdict(len(ids), lost, ends - (len(ids) - len(lost)), states)

@@ -36,6 +36,8 @@ class Cut:
     """Cut when the request comes, before the server sees it."""
     silent: bool
     """Nobody is told: the reply vanishes, and the connection stays open."""
+    then: Callable[[bytes, bytes], object] | None = None
+    """Called with the request and the reply (empty if cut before) at the very moment, in the proxy's thread: to kill."""
     done: int = 0
 
 
@@ -82,13 +84,20 @@ class Proxy:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def cut_replies(
-        self, request: bytes, reply: bytes = b"", *, times: int = 1, before: bool = False, silent: bool = False
+        self,
+        request: bytes,
+        reply: bytes = b"",
+        *,
+        times: int = 1,
+        before: bool = False,
+        silent: bool = False,
+        then: Callable[[bytes, bytes], object] | None = None,
     ) -> Cut:
         """Cut the connection at the next replies that hold this, to requests that hold that; or `before` such a request arrives.
 
         `silent`: it stays open, and nothing passes any more.
         """
-        cut = Cut(request, reply, times, before, silent)
+        cut = Cut(request, reply, times, before, silent, then)
         self._cuts.append(cut)
         return cut
 
@@ -192,15 +201,19 @@ class Proxy:
 
     def _before(self, link: _Link, data: bytes) -> Cut | None:
         link.asked = data
-        return self._cut(lambda cut: cut.before and cut.request in data)
+        return self._cut(lambda cut: cut.before and cut.request in data, data)
 
     def _after(self, link: _Link, data: bytes) -> Cut | None:
-        return self._cut(lambda cut: not cut.before and cut.request in link.asked and cut.reply in data)
+        return self._cut(
+            lambda cut: not cut.before and cut.request in link.asked and cut.reply in data, link.asked, data
+        )
 
-    def _cut(self, fits: Callable[[Cut], bool]) -> Cut | None:
+    def _cut(self, fits: Callable[[Cut], bool], request: bytes, reply: bytes = b"") -> Cut | None:
         for cut in self._cuts:
             if cut.left and fits(cut):
                 cut.left -= 1
+                if cut.then:
+                    cut.then(request, reply)
                 cut.done += 1
                 return cut
         return None

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,10 +80,12 @@ class Stock:
         made.conf.task_ignore_result = True
         return made
 
-    def submit(self, seconds: float = 0.0, *, task_id: str = "", app: Celery | None = None) -> str:
+    def submit(
+        self, seconds: float = 0.0, *, task_id: str = "", app: Celery | None = None, countdown: float | None = None
+    ) -> str:
         """The id of a task in its queue."""
         task_id = task_id or str(uuid.uuid4())
-        (app or self.app()).send_task("stock.work", args=(seconds,), task_id=task_id)
+        (app or self.app()).send_task("stock.work", args=(seconds,), task_id=task_id, countdown=countdown)
         return task_id
 
     def harm(self, act: str) -> str:
@@ -123,6 +125,17 @@ class Stock:
         """When a task noted its starts (`start`) or its ends (`end`), in seconds since the epoch."""
         with redis_client.Redis.from_url(self.redis.url, db=5) as notes:
             return [float(note.split(b":")[0]) for note in notes.lrange(f"{what}:{task_id}", 0, -1)]
+
+    def running(self, ids: Sequence[str]) -> list[tuple[str, int]]:
+        """Those of these tasks that have started and not ended, with the processes that run them."""
+        with redis_client.Redis.from_url(self.redis.url, db=5) as notes:
+            ask = notes.pipeline(transaction=False)
+            for task_id in ids:
+                ask.lindex(f"start:{task_id}", -1)
+                ask.exists(f"end:{task_id}")
+            answers = ask.execute()
+        started = zip(ids, answers[::2], answers[1::2], strict=True)
+        return [(task_id, int(note.split(b":")[1])) for task_id, note, ended in started if note and not ended]
 
 
 def _said(log: Path, since: int, what: str, process: subprocess.Popen[bytes]) -> bool:

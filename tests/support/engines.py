@@ -1,7 +1,7 @@
 """Engines that do what a test's `task_data` says. Real engines plug in the same way: GENFLEET_ENGINES=module:function.
 
 - seconds: how long to work; later: how long in each attempt after the first, if that differs
-- fail: the name of the error to raise then; die: SIGKILL oneself
+- fail: the name of the error to raise then; fails: in how many attempts, all of them if it does not say; die: SIGKILL oneself
 - silent: how long to sleep first, in one go and without a word
 - stubborn: go on when told to stop; marks: a file that is told of each start, stop and end
 """
@@ -44,7 +44,7 @@ class Acting:
             raise
         if says.get("die"):
             os.kill(os.getpid(), signal.SIGKILL)
-        if "fail" in says:
+        if "fail" in says and job.token <= says.get("fails", job.token):
             kind = ERRORS.get(says["fail"]) or getattr(builtins, says["fail"])
             raise kind(says.get("message", "as the test asked"))
         _mark(says, f"end {job.task_id} {job.token}")

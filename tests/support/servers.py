@@ -62,12 +62,12 @@ class Redis:
         """For looking at what is stored."""
         return redis.Redis(port=self.port)
 
-    def start(self) -> None:
-        """Start it, and wait until it answers."""
+    def start(self, *, within: float = 10.0) -> None:
+        """Start it, and wait until it answers; it reads its file before that."""
         options = ["--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""]
         command: list[str | Path] = [find(), *options, "--appendonly", "yes", *self.options]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        wait_for("Redis answers", self._answers)
+        wait_for("Redis answers", self._answers, within=within)
 
     def _answers(self) -> bool:
         with contextlib.suppress(redis.RedisError), self.client as client:
