@@ -95,9 +95,9 @@ class Killer:
         self.fill()
 
     def fill(self) -> None:
-        """Start whoever is missing."""
+        """Start whoever is missing, as any supervisor does: Celery ends a worker whose process is killed while it starts."""
         for place in self.places:
-            if place.program is None:
+            if place.program is None or not place.program.alive():
                 self._started += 1
                 place.name = f"worker-{self._started}"
                 place.program = self.side.start(place)
@@ -158,8 +158,12 @@ class Killer:
         place = self.run.chance.choice(self.places)
         if what != "child":
             return self._strike(what, "chance", place, "", None)
-        wait_for("a worker has processes", lambda: _children(place.program), within=30)
-        pid = self.run.chance.choice(_children(place.program))
+
+        def children() -> list[int]:
+            self.fill()
+            return _children(place.program)
+
+        pid = self.run.chance.choice(wait_for("a worker has processes", children, within=60))
         task = next((task for task, runs in self.side.running() if runs == pid), "")
         return self._strike(what, "chance", place, task, pid)
 
