@@ -19,30 +19,33 @@ TASK_S, EVERY_S = 12.0, 5.0
 """How long a task takes, and how often all connections are reset."""
 SHORT = 0.25
 """The short form does the same in a quarter of the time."""
-WORKERS, PLACES = 2, 6
+WORKERS, PLACES, TOGETHER = 2, 7, 5
+"""Workers, tasks that each can run, and how many it is given: a copy of what runs finds a place."""
+AT_MOST = 20
+"""Resets until it is given up that a batch ends."""
 PEER_S = 60.0
 """How long the peer is watched: with each reset it has more to do, so it may not come to an end."""
 
 
 def ours(run: Run) -> Finding:
-    """Reset them until all tasks have ended."""
-    pace = 1.0 if run.trials > PLACES else SHORT
-    here = installation(run, workers=WORKERS if run.trials > PLACES else 1, concurrency=PLACES)
-    ids = here.submit(run.trials, TASK_S * pace)
-    left = list(ids)
-
-    def all_ended() -> bool:
-        left[:] = [task_id for task_id in left if ended(here.store, task_id) is None]
-        return not left
-
+    """Reset them until all tasks have ended, as many at a time as leave places free for copies of what runs."""
+    full = run.trials > TOGETHER
+    here = installation(run, workers=WORKERS if full else 1, concurrency=PLACES)
+    pace = 1.0 if full else SHORT
+    ids: list[str] = []
     resets = 0
-    while not comes_true(all_ended, within=EVERY_S * pace) and resets < run.trials:
-        here.link.reset_all()
-        resets += 1
-        run.tell(f"{resets} resets, {len(left)} tasks left")
+    while len(ids) < run.trials:
+        batch = here.submit(TOGETHER * (WORKERS if full else 1), TASK_S * pace, f"{len(ids)}")
+        ids += batch
+        for _ in range(AT_MOST):
+            if comes_true(lambda: all(ended(here.store, each) for each in batch), within=EVERY_S * pace):  # noqa: B023
+                break
+            here.link.reset_all()
+            resets += 1
+        run.tell(f"{len(ids)} of {run.trials} tasks, {resets} resets")
     found = here.judge(ids)
     ends = here.marks.beyond_one("end", ids)
-    return Finding(run.trials, found.failures + ends, f"{found}; {resets} resets of all connections")
+    return Finding(len(ids), found.failures + ends, f"{found}; {resets} resets of all connections")
 
 
 def peer(run: Run) -> Finding:
@@ -51,7 +54,7 @@ def peer(run: Run) -> Finding:
     link = run.stack.enter_context(proxy(redis.port))
     direct = Stock(redis, run.folder)
     app = direct.app()
-    run.stack.enter_context(Stock(redis, run.folder, broker=link.url).worker(concurrency=PLACES))
+    run.stack.enter_context(Stock(redis, run.folder, broker=link.url).worker(concurrency=2 * PLACES))
     ids = [direct.submit(TASK_S, app=app) for _ in range(run.trials)]
     until = time.monotonic() + PEER_S
     while time.monotonic() < until and not comes_true(
@@ -71,8 +74,8 @@ CAMPAIGNS = [
         promise="Connections that are reset under running tasks make none run or end twice.",
         theme="links",
         ours=ours,
-        trials=72,
-        short=PLACES,
+        trials=70,
+        short=TOGETHER,
         peer=peer,
         peer_trials=12,
     )
