@@ -6,11 +6,17 @@ import logging
 import re
 import sys
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any, TextIO
 
 import structlog
 
+_LINES: list[Any] = []
+"""Where `line` writes: the renderer and the stream, once the log is set up."""
+_STAMP = structlog.processors.TimeStamper(fmt="iso", utc=True)
 _SECRET_NAMES = re.compile(r"(api[-_]?key|authorization|password|secret)", re.IGNORECASE)
+_COMMANDS = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f]")
+"""What a terminal does not show but obeys."""
 _URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]{1,20}://[^:/@\s]{0,100}):\S{1,500}@")
 
 
@@ -23,7 +29,7 @@ def set_up(program: str, *, level: str, style: str, to: TextIO = sys.stdout, err
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _STAMP,
         redact,
     ]
     render: Any = structlog.processors.JSONRenderer() if style == "json" else _text_renderer(to)
@@ -44,13 +50,28 @@ def set_up(program: str, *, level: str, style: str, to: TextIO = sys.stdout, err
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
             structlog.processors.format_exc_info,
             redact,
+            *([] if style == "json" else [_indent]),
             render,
         ],
     )
+    _LINES[:] = [render, to]
     for handler in handlers:
         handler.setFormatter(formatter)
     logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
     structlog.contextvars.bind_contextvars(program=program)
+
+
+def line(event: str, **fields: Any) -> None:
+    """Write a line for people to keep, at a third of the cost: for what is written with every request.
+
+    It looks as all others do, whatever the level is. Through the standard library it would take 40 µs.
+    """
+    if not _LINES:
+        return
+    render, to = _LINES
+    told = {**structlog.contextvars.get_contextvars(), **fields, "event": event, "level": "info"}
+    to.write(f"{render(None, 'info', redact(None, 'info', _STAMP(None, 'info', told)))}\n")
+    to.flush()
 
 
 def _text_renderer(to: TextIO) -> Any:
@@ -69,17 +90,34 @@ def _text_renderer(to: TextIO) -> Any:
     )
 
 
+def _indent(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """What may have lines of its own, tracebacks and what libraries say, has them further in: none passes for another."""
+    for name in ("event", "exception"):
+        if name in event:
+            event[name] = _COMMANDS.sub(_harmless, str(event[name]))
+    return event
+
+
+def _harmless(command: re.Match[str]) -> str:
+    return "\n    " if command[0] == "\n" else ascii(command[0])[1:-1]
+
+
 def _on_one_line(value: object) -> str:
     """What others wrote can start no line of its own."""
     text = str(value)
     return text if text.isprintable() else repr(text)
 
 
+@lru_cache(maxsize=1024)
+def _is_telling(name: str) -> bool:
+    return _SECRET_NAMES.search(name) is not None
+
+
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Take secrets out: fields with a telling name, and passwords in URLs."""
     for name, value in event.items():
-        if _SECRET_NAMES.search(name):
+        if _is_telling(name):
             event[name] = "[hidden]"
-        elif isinstance(value, str):
+        elif isinstance(value, str) and "://" in value:
             event[name] = _URL_PASSWORD.sub(r"\1:[hidden]@", value)
     return event

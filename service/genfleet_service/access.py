@@ -19,7 +19,7 @@ class Scope(StrEnum):
     READ = "read"
     """Look at tasks, projects, queues and workers."""
     ADMIN = "admin"
-    """Keys, and whatever changes what belongs to everybody, such as a queue."""
+    """Keys, the audit log, and whatever changes what belongs to everybody, such as a queue."""
 
 
 EVERYTHING = frozenset(Scope)
@@ -57,16 +57,21 @@ def is_health(path: str) -> bool:
     return path == _HEALTH
 
 
+def changes(method: str) -> bool:
+    """Whether a request of this method may change something."""
+    return method not in _LOOKS
+
+
 def scope_needed(method: str, path: str) -> Scope | None:
     """The scope that a request needs; None: any key will do. Changes need `admin`, except those of tasks."""
     match path.split("/")[3:]:
         case ["health"]:
             return None
-        case ["keys", *_] | ["dead-letters", *_]:  # those are of all projects, and hold what was sent
+        case ["keys" | "audit" | "dead-letters", *_]:  # those are of all projects; dead letters hold what was sent
             return Scope.ADMIN
         case ["webhooks", "secret", *_]:  # the one that the key's own tasks are signed with
             return Scope.SUBMIT
-        case _ if method in _LOOKS:
+        case _ if not changes(method):
             return Scope.READ
         case ["tasks" | "projects" | "quarantine", *_]:
             return Scope.SUBMIT

@@ -10,10 +10,12 @@ from importlib import import_module
 from importlib.metadata import version
 from itertools import chain
 from pkgutil import iter_modules
+from typing import Any
 
 import structlog
 from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -23,6 +25,7 @@ from genfleet.errors import ConfigurationError, StoreUnavailable
 from genfleet.store.client import AsyncStore
 from genfleet.store.upkeep import keep_up
 from genfleet_service import bodies, gates, openapi, replies, routes
+from genfleet_service.audit import Audit
 from genfleet_service.context import Service
 from genfleet_service.docs_page import docs
 from genfleet_service.feed import Feed
@@ -30,6 +33,7 @@ from genfleet_service.keyring import KeyRing
 from genfleet_service.listeners import Listeners
 from genfleet_service.media import Media
 from genfleet_service.routes import (
+    audit,
     batches,
     bulk,
     dead_letters,
@@ -57,6 +61,7 @@ ROUTERS = (
     fleet.router,
     queues.router,
     key_routes.router,
+    audit.router,
     projects.router,
     bulk.router,
     usage.router,
@@ -75,10 +80,17 @@ def create_app(settings: ServiceSettings, stopping: asyncio.Event) -> ASGIApp:
     `stopping` tells it that the program is about to end: answers that go on for long are ended then.
     """
     keys = KeyRing(settings.keys(), settings.limits())
-    app: ASGIApp = gates.Express(create_api(settings, keys, stopping), tasks.EXPRESS)
+    api = create_api(settings, keys, stopping)
+    app: ASGIApp = gates.Express(api, tasks.EXPRESS)
     app = gates.BodyGate(app, limit=settings.body_limit)
     app = gates.KeyGate(app, keys, health_needs_key=settings.health_needs_key)
-    return gates.Net(app)
+    return Audit(gates.Net(app), api, _actions())
+
+
+def _actions() -> dict[Any, str]:
+    """What each endpoint is called in the audit log."""
+    every = chain.from_iterable(router.routes for router in ROUTERS)
+    return {route.endpoint: openapi.operation_id(route) for route in every if isinstance(route, APIRoute)}
 
 
 def create_api(settings: ServiceSettings, keys: KeyRing, stopping: asyncio.Event) -> FastAPI:

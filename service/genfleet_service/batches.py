@@ -104,6 +104,11 @@ def told(caller: Caller, found: list[Part], answers: list[Submitted | Refused]) 
     return {"accepted": accepted, "refused": len(results) - accepted, "results": results}
 
 
+def projects(found: list[Part]) -> str:
+    """Those that it is about."""
+    return ", ".join(sorted({part.task.project for part in found if isinstance(part, Ready)}))
+
+
 def headers(caller: Caller, found: list[Part], answers: list[Submitted | Refused]) -> dict[str, str]:
     """What is left after the last part, of the project only where there is but one; and whether all of it came before."""
     one_project = len({part.task.project for part in found if isinstance(part, Ready)}) == 1

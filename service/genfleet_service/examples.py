@@ -156,6 +156,22 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         ],
         "complete": True,
     },
+    "AuditBody": {
+        "entries": [
+            {
+                "id": "1736937000107-0",
+                "at": f"{_CREATED[:-1]}.107Z",
+                "action": "queues-pause",
+                "key_id": "4f1c2a9d0b7e",
+                "name": "on call",
+                "project": None,
+                "target": "gpu_heavy",
+                "address": "203.0.113.9",
+                "status": 200,
+            }
+        ],
+        "next": None,
+    },
     "LogsBody": {
         "task_id": _TASK,
         "logs": [

@@ -112,7 +112,7 @@ class Express:
         if scope["type"] == "http":
             for method, path, endpoint in self._routes:
                 if scope["method"] == method and (found := path.fullmatch(scope["path"])):
-                    scope["app"], scope["path_params"] = self.app, found.groupdict()
+                    scope["app"], scope["endpoint"], scope["path_params"] = self.app, endpoint, found.groupdict()
                     response = await endpoint(Request(scope, receive))
                     await response(scope, receive, send)
                     return

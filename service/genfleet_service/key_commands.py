@@ -6,13 +6,15 @@ For the first key of an installation, and for when nobody holds one with the sco
 from __future__ import annotations
 
 import argparse
+import getpass
+import socket
 import sys
 from datetime import timedelta
 
 from pydantic import ValidationError
 
 from genfleet.errors import ConfigurationError
-from genfleet.store import api_keys
+from genfleet.store import api_keys, audit
 from genfleet.store.client import SyncStore
 from genfleet_service import key_views
 from genfleet_service.access import Scope
@@ -55,17 +57,23 @@ def _create(store: SyncStore, asked: argparse.Namespace) -> None:
         raise ConfigurationError(_explained(error)) from None
     made = make(terms, store.run(api_keys.read()).now_ms)
     store.run(api_keys.save(made.id, made.key.entry()))
+    _note(store, "create-key", made.id)
     sys.stdout.write(f"{made.secret}\n")
 
 
 def _list(store: SyncStore, _asked: argparse.Namespace) -> None:
     rows = [("ID", "NAME", "SCOPES", "PROJECTS", "LAST USED")]
     for key in key_views.key_list(store.run(api_keys.read()), ())["keys"]:
-        scopes, projects = ",".join(key["scopes"]), ",".join(key["projects"] or ["all"])
-        rows.append((key["key_id"], key["name"], scopes, projects, key["last_used_at"] or "never"))
+        scopes, projects = ",".join(key["scopes"]), ",".join(map(_on_one_line, key["projects"] or ["all"]))
+        rows.append((key["key_id"], _on_one_line(key["name"]), scopes, projects, key["last_used_at"] or "never"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         sys.stdout.write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() + "\n")
+
+
+def _on_one_line(name: str) -> str:
+    """What others chose moves no cursor."""
+    return name if name.isprintable() else ascii(name)
 
 
 def _rotate(store: SyncStore, asked: argparse.Namespace) -> None:
@@ -80,12 +88,21 @@ def _rotate(store: SyncStore, asked: argparse.Namespace) -> None:
     made = rotate(asked.key_id, key, seen.now_ms, grace)
     if not store.run(api_keys.save(made.id, made.key.entry(), entry)):
         raise ConfigurationError(f"{made.id}: somebody else changed this key just now; look at it, and try again")
+    _note(store, "rotate-key", made.id)
     sys.stdout.write(f"{made.secret}\n")
 
 
 def _revoke(store: SyncStore, asked: argparse.Namespace) -> None:
     if not store.run(api_keys.remove(asked.key_id)):
         raise _unknown(asked.key_id)
+    _note(store, "revoke-key", asked.key_id)
+
+
+def _note(store: SyncStore, command: str, key_id: str) -> None:
+    """Nobody's key was asked for: the audit log has the user of the machine instead."""
+    who = f"{getpass.getuser()} on {socket.gethostname()}"
+    unknown = dict.fromkeys(("key_id", "project", "address"))
+    store.run(audit.add({"action": f"genfleet-api {command}", "name": who, "target": key_id, "status": 0, **unknown}))
 
 
 def _unknown(key_id: str) -> ConfigurationError:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +111,15 @@ class Terminal:
     ours: int
     text: str = ""
     """All that was written to it so far, without the codes that move the cursor and colour."""
-    _read: bytes = field(default=b"")
+    raw: bytes = b""
+    """The same with them."""
 
     def shows(self, words: str) -> bool:
         """Whether this has been written to it."""
         with contextlib.suppress(BlockingIOError, OSError):  # nothing new; on Linux also: the command has ended
             while more := os.read(self.ours, 65536):
-                self._read += more
-        self.text = _CONTROL.sub("", self._read.decode(errors="replace")).replace("\r", "\n")
+                self.raw += more
+        self.text = _CONTROL.sub("", self.raw.decode(errors="replace")).replace("\r", "\n")
         return words in self.text
 
 

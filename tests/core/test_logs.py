@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 import subprocess
 import sys
+
+import pytest
 
 SAY = """
 import logging, sys
@@ -41,3 +45,31 @@ def test_errors_can_be_kept_apart() -> None:
         ["INFO: Webhook sent successfully status_code=200 program=api"],
         ["ERROR: Failed to send webhook after all retries program=api", "ERROR: no connection program=api"],
     )
+
+
+FORGE = r"""
+import logging, sys
+import structlog
+from genfleet import logs
+logs.set_up("api", level="info", style=sys.argv[1])
+evil = "no\x1b[2J\x9b\r\nINFO: audit action=keys-create name=boss"
+structlog.get_logger().info("ours", what=evil)
+logging.getLogger("some.library").error("it said %s", evil)
+logs.line("audit", target=evil)
+try:
+    raise ValueError(evil)
+except ValueError:
+    structlog.get_logger().exception("broken")
+"""
+
+
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_what_others_wrote_cannot_forge_a_line(style: str) -> None:
+    """S26, S27: nor write on the terminal of who reads the log: fields, messages of libraries, and tracebacks."""
+    done = subprocess.run([sys.executable, "-c", FORGE, style], capture_output=True, text=True, check=True)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", done.stdout)
+    assert "action=keys-create" in done.stdout
+    heads = [line for line in done.stdout.splitlines() if not line.startswith(("    ", "Traceback"))]
+    assert len(heads) == 4
+    if style == "json":
+        assert [json.loads(line)["event"].split()[0] for line in heads] == ["ours", "it", "audit", "broken"]

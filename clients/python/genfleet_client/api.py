@@ -134,6 +134,7 @@ class Client:
     create_key = _Now(calls.create_key)
     rotate_key = _Now(calls.rotate_key)
     revoke_key = _Now(calls.revoke_key)
+    audit = _Now(calls.audit)
 
     def tasks(self, project_id: str, **filters: Any) -> Iterator[ListedTask]:
         """All tasks of a project, newest first, with the filters of `project_tasks`: pages are asked for as needed."""
@@ -254,6 +255,7 @@ class AsyncClient:
     create_key = _Later(calls.create_key)
     rotate_key = _Later(calls.rotate_key)
     revoke_key = _Later(calls.revoke_key)
+    audit = _Later(calls.audit)
 
     def tasks(self, project_id: str, **filters: Any) -> AsyncIterator[ListedTask]:
         """As `Client.tasks`."""

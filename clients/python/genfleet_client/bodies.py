@@ -31,6 +31,30 @@ class AttemptBody(TypedDict):
     response: str | None
 
 
+class AuditEntry(TypedDict):
+    """A request that changed something, or tried to.
+
+    `name` and `key_id` say whose key it was, `status` what it was answered.
+    """
+
+    id: str
+    at: str
+    action: str
+    key_id: str | None
+    name: str | None
+    project: str | None
+    target: str | None
+    address: str | None
+    status: int
+
+
+class AuditBody(TypedDict):
+    """Entries, the newest first. `next`: ask for those before this one; null: there are no more."""
+
+    entries: list[AuditEntry]
+    next: str | None
+
+
 class SubmittedBody(TypedDict):
     """The answer to a submission. `warnings` only where there are any."""
 

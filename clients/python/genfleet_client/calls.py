@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar, cast
 from urllib.parse import quote
 
 from genfleet_client.bodies import (
+    AuditBody,
     BatchBody,
     BulkBody,
     CancelledBody,
@@ -304,6 +305,14 @@ def rotate_key(key_id: str, grace_seconds: int | None = None) -> Call[MadeKey]:
 def revoke_key(key_id: str) -> Call[RevokedKey]:
     """Take an API key back."""
     return Call(method="DELETE", path=f"/api/v1/keys/{quote(key_id, safe='')}", repeatable=False)
+
+
+def audit(limit: int = 100, before: str | None = None) -> Call[AuditBody]:
+    """Who changed what, the newest first; `before` is the `next` of the page before. Needs the scope `admin`."""
+    asked = {"limit": limit, "before": before}
+    return Call(
+        method="GET", path="/api/v1/audit", params={name: value for name, value in asked.items() if value is not None}
+    )
 
 
 def events(task_id: str, last_event_id: str | int | None = None) -> Call[None]:

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 from rich.live import Live
 
 from genfleet_client import bodies, given_json, key_commands, project_commands, show, ward_commands
@@ -27,6 +26,7 @@ from genfleet_client.errors import ApiError
 from genfleet_client.retries import Retries
 from genfleet_client.sse import FINAL
 from genfleet_client.talks import Because
+from genfleet_client.terminal import Terminal
 from genfleet_client.watch import watch
 
 app = typer.Typer(
@@ -58,8 +58,8 @@ TaskId = Annotated[str, typer.Argument(help="Id of the task.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Follow the task until it has ended.")]
 Timeout = Annotated[float | None, typer.Option(min=0, help="Wait, but so many seconds at most; the task goes on.")]
 
-console = Console(stderr=True)
-out = Console()
+console = Terminal(stderr=True)
+out = Terminal()
 
 
 @contextmanager
@@ -393,6 +393,23 @@ def resume(queue: Queue, json_: AsJson = False) -> None:
         show.as_json(answer)
     else:
         out.print(f"{queue} goes on", highlight=False, markup=False)
+
+
+@app.command()
+def audit(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many entries.")] = 50,
+    before: Annotated[str | None, typer.Option(help="Only those before the entry with this id.")] = None,
+    json_: AsJson = False,
+) -> None:
+    """Show who changed what, the newest first. Needs a key with the scope admin."""
+    with _client() as client:
+        answer = client.audit(limit, before)
+    if json_:
+        show.as_json(answer)
+        return
+    out.print(show.audit(answer["entries"]))
+    if answer["next"]:
+        console.print(f"more with --before {answer['next']}", style="dim", highlight=False, markup=False)
 
 
 def _live(client: Client, rows: list[bodies.Queue]) -> None:

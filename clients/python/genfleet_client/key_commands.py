@@ -11,6 +11,7 @@ from rich.console import Console
 
 from genfleet_client import show
 from genfleet_client.api import Client
+from genfleet_client.terminal import Terminal
 
 KeyId = Annotated[str, typer.Argument(help="Id of the key; `genfleet keys list` shows them.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the answer as JSON, for scripts.")]
@@ -26,7 +27,7 @@ def commands(connect: Callable[[], AbstractContextManager[Client]], out: Console
             show.as_json(made)
         else:
             out.print(made["api_key"], highlight=False, markup=False, soft_wrap=True)
-            err = Console(stderr=True, highlight=False)
+            err = Terminal(stderr=True, highlight=False)
             err.print(f"key {made['key_id']} ({made['name']}); it is not shown again", markup=False, soft_wrap=True)
 
     @app.command()

@@ -11,6 +11,8 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from genfleet_client import terminal
+
 COLOURS = {
     "queued": "yellow",
     "processing": "cyan",
@@ -26,7 +28,7 @@ WORKERS = ("wanted", "starting", "ready", "draining")
 
 def as_json(content: object) -> None:
     """For scripts: on stdout, and nothing else."""
-    print(json.dumps(content, indent=2, ensure_ascii=False))  # noqa: T201  this is the output
+    print(terminal.as_json(content))  # noqa: T201  this is the output
 
 
 def state(word: str) -> Text:
@@ -223,6 +225,26 @@ def keys(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
         projects = "all" if row["projects"] is None else ", ".join(row["projects"])
         used = _moment(row["last_used_at"]) if row["last_used_at"] else "never"
         table.add_row(row["key_id"], Text(row["name"]), ", ".join(row["scopes"]), Text(projects), _limits(row), used)
+    return table
+
+
+def audit(entries: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """Who changed what, a line each."""
+    table = Table(
+        "when", "action", "status", "who", "project", "about", "from", box=None, header_style="dim", pad_edge=False
+    )
+    table.columns[0].no_wrap = True
+    for entry in entries:
+        who = f"{entry['name']} ({entry['key_id']})" if entry["key_id"] else entry["name"]
+        cells = (
+            entry["action"],
+            str(entry["status"] or "done"),
+            who,
+            entry["project"],
+            entry["target"],
+            entry["address"],
+        )
+        table.add_row(Text(_moment(entry["at"])), *(Text(cell or "") for cell in cells))
     return table
 
 

@@ -23,6 +23,28 @@ export interface AttemptBody {
   response: string | null
 }
 
+/**
+ * A request that changed something, or tried to. `name` and `key_id` say whose key it was, `status` what it was
+ * answered.
+ */
+export interface AuditEntry {
+  id: string
+  at: string
+  action: string
+  key_id: string | null
+  name: string | null
+  project: string | null
+  target: string | null
+  address: string | null
+  status: number
+}
+
+/** Entries, the newest first. `next`: ask for those before this one; null: there are no more. */
+export interface AuditBody {
+  entries: AuditEntry[]
+  next: string | null
+}
+
 /** The answer to a submission. `warnings` only where there are any. */
 export interface SubmittedBody {
   task_id: string

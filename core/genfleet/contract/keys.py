@@ -52,6 +52,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "api_keys": "api_keys",  # hash: key id -> name, digest, scopes, limits: see `genfleet_service.keys`
         "key_uses": "key_uses",  # hash: key id -> when it was last used, ms, to a few seconds
         "rate": "rate:{}:{}",  # string, by what is limited and key id: when its bucket is full again, ms
+        "audit": "audit",  # stream: who changed what, by the API, capped: see `store/audit.py`
         "once": "once:{}:{}",  # hash, by key id and Idempotency-Key: the answer to the first request
         "wake": "wake",  # channel: a queue's name, whenever work was added to it
     }

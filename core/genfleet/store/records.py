@@ -262,6 +262,7 @@ class Cancelled:
     """The answer to a cancellation."""
 
     was: State
+    project: str
     at_ms: int | None
     """When it was cancelled; None if it had ended otherwise, and nothing was done."""
 

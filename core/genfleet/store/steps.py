@@ -175,7 +175,8 @@ def cancel(task_id: str) -> Call[records.Cancelled | None]:
     def read(reply: list[Any]) -> records.Cancelled | None:
         if not reply:
             return None
-        return records.Cancelled(State(reply[0].decode()), reply[1] if len(reply) > 1 else None)
+        state, project, *at_ms = reply
+        return records.Cancelled(State(state.decode()), project.decode(), at_ms[0] if at_ms else None)
 
     return Call(script("cancel"), (task_id,), read)
 

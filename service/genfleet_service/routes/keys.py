@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from genfleet.store import api_keys
 from genfleet_service import bodies, key_views, openapi, replies
+from genfleet_service.audit import about
 from genfleet_service.context import Service, ServiceDep
 from genfleet_service.keys import GRACE, LONGEST_GRACE, ApiKey, KeyTerms, make, rotate
 from genfleet_service.replies import json_reply
@@ -39,6 +40,7 @@ async def create(request: Request, service: ServiceDep) -> Response:
     terms = bodies.read(await request.body(), KeyTerms)
     now_ms = (await service.store.run(api_keys.read())).now_ms
     made = make(terms, now_ms)
+    about(request, target=made.id)
     await service.store.run(api_keys.save(made.id, made.key.entry()))
     await service.keys.refresh(service.store)
     return _secret(key_views.made_key(made, now_ms))

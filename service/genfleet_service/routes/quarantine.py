@@ -10,6 +10,7 @@ from genfleet.contract.states import State
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.store import quarantine
 from genfleet_service import admission, bodies, bulk, lookup, openapi, replies, views, wards
+from genfleet_service.audit import about
 from genfleet_service.context import CallerDep, ServiceDep
 from genfleet_service.replies import json_reply
 from genfleet_service.routes.projects import Limit, Page
@@ -58,6 +59,7 @@ async def retry(request: Request, service: ServiceDep, caller: CallerDep) -> Res
     needed: `{}` stands for all. Ask again while `remaining` is not 0. `POST /api/v1/tasks/{task_id}/retry` does it for one.
     """
     asked = bodies.read(await request.body(), wards.QuarantineRetry, if_none=_SAY_WHICH)
+    about(request, project=asked.project_id or "")
     admission.check_project(caller, asked.project_id)
     wards.check_type(asked.task_type)
     if asked.dry_run:
@@ -66,9 +68,9 @@ async def retry(request: Request, service: ServiceDep, caller: CallerDep) -> Res
 
 
 @router.delete("/{task_id}", responses=openapi.answers(wards.ReleasedBody, _NOT_THERE))
-async def release(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
+async def release(task_id: TaskId, request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """Let a task go. It stays failed, and its record is kept as long as any other."""
-    await lookup.find(service, caller, task_id)
+    about(request, project=(await lookup.find(service, caller, task_id)).project)
     if not await service.store.run(quarantine.release(task_id, caller.key_id)):
         raise replies.not_in_quarantine(task_id)
     body: wards.ReleasedBody = {

@@ -14,6 +14,7 @@ from genfleet.store import steps, waiting
 from genfleet.store.records import Submitted
 from genfleet_service import admission, openapi, prefer, replies, views, waits
 from genfleet_service.access import Caller
+from genfleet_service.audit import about
 from genfleet_service.context import CallerDep, Service, ServiceDep, caller_of, service_of
 from genfleet_service.lookup import OFTEN, WHOLE, find, look_at
 from genfleet_service.replies import json_reply
@@ -50,7 +51,9 @@ async def submit(request: Request) -> Response:
     service, caller = service_of(request), caller_of(request)
     body = await request.body()
     task, warnings = read_submission(body, key_id=caller.key_id, callbacks=service.settings.callbacks())
+    about(request, project=task.project)
     answer = await admission.submit(service, caller, task, admission.once_of(request, body))
+    about(request, project=task.project, target=answer.id)
     told, headers = views.submitted(task, answer, warnings), _headers(caller, answer)
     wait = prefer.granted(request, service, caller)
     if wait is None:
@@ -92,15 +95,15 @@ async def read(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Respo
 
 
 @router.delete("/{task_id}", responses=openapi.answers(views.CancelledBody, _TOO_LATE, 404))
-async def cancel(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
+async def cancel(task_id: TaskId, request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """Cancel a queued or running task. A queued one never starts; a running one gets SIGTERM and 30 seconds."""
-    return json_reply(await _cancelled(service, caller, task_id))
+    return json_reply(await _cancelled(request, service, caller, task_id))
 
 
 @router.delete("/{task_id}/cancel", responses=openapi.answers(views.CancelledBody, _TOO_LATE, 404))
-async def cancel_alias(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
+async def cancel_alias(task_id: TaskId, request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """The first edition's path of cancel, with its message (TS-040, PR-003)."""
-    return json_reply({**await _cancelled(service, caller, task_id), "message": "Task cancelled successfully"})
+    return json_reply({**await _cancelled(request, service, caller, task_id), "message": "Task cancelled successfully"})
 
 
 @router.post(
@@ -111,6 +114,7 @@ async def cancel_alias(task_id: TaskId, service: ServiceDep, caller: CallerDep) 
 async def retry(task_id: TaskId, request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """Submit a failed or cancelled task again, with the same parameters, under a new id."""
     task = await find(service, caller, task_id)
+    about(request, project=task.project)
     if task.state not in (State.FAILED, State.CANCELLED):
         raise replies.not_allowed_now(f"Only a failed or cancelled task can be retried; this one is {task.state.value}")
     once = admission.once_of(request, orjson.dumps(["retry", task_id]))
@@ -128,12 +132,13 @@ def _headers(caller: Caller, answer: Submitted) -> dict[str, str]:
     return admission.submission_headers(caller.limits, answer.left) | (admission.REPLAYED if answer.replayed else {})
 
 
-async def _cancelled(service: Service, caller: Caller, task_id: str) -> views.CancelledBody:
+async def _cancelled(request: Request, service: Service, caller: Caller, task_id: str) -> views.CancelledBody:
     if caller.projects is not None:
         await find(service, caller, task_id)
     done = await service.store.run(steps.cancel(task_id))
     if done is None:
         raise replies.no_such_task(task_id)
+    about(request, project=done.project)
     if done.at_ms is None:
         raise replies.not_allowed_now(_NOT_CANCELLED_FROM[done.was])
     return {

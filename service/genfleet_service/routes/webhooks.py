@@ -12,6 +12,7 @@ from genfleet.contract.limits import Refused
 from genfleet.store import outbox
 from genfleet.store.outbox import DeliveryState, Secrets
 from genfleet_service import admission, bodies, openapi, replies, views
+from genfleet_service.audit import about
 from genfleet_service.context import CallerDep, ServiceDep
 from genfleet_service.lookup import find
 from genfleet_service.replies import json_reply
@@ -91,12 +92,12 @@ async def deliveries_of_task(task_id: TaskId, service: ServiceDep, caller: Calle
 @router.post(
     "/tasks/{task_id}/deliveries/resend", responses=openapi.answers(shown.DeliveryBody, _no_webhook(), 404, 429)
 )
-async def resend(task_id: TaskId, service: ServiceDep, caller: CallerDep) -> Response:
+async def resend(task_id: TaskId, request: Request, service: ServiceDep, caller: CallerDep) -> Response:
     """Send a webhook again, with the same body and `webhook-id`, in up to as many attempts as at first.
 
     It counts as a submission.
     """
-    await find(service, caller, task_id)
+    about(request, project=(await find(service, caller, task_id)).project)
     answer = await service.store.run(outbox.resend(task_id, caller.key_id, caller.limits.submissions))
     if isinstance(answer, Refused):
         raise admission.rate_refusal(answer, caller.limits)
