@@ -28,6 +28,17 @@ Resolve = Callable[[str, int], Sequence[str]]
 _TUNNELS = tuple(ipaddress.ip_network(net) for net in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32"))
 """IPv6 that carries an IPv4 address inside (NAT64, 6to4, Teredo): where it ends cannot be seen from here."""
 
+_SPECIAL = tuple(
+    ipaddress.ip_network(net)
+    for net in (
+        "168.63.129.16/32",  # what answers there is the host of a machine at Azure: its metadata
+        "192.88.99.0/24",  # relays of 6to4
+        "fec0::/10",  # site-local: no longer given out, and still private where it is
+        "3fff::/20",  # for documents
+    )
+)
+"""What Python's table calls global, and is not for strangers."""
+
 _TEMPORARY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
@@ -46,7 +57,7 @@ def is_public(address: str) -> bool:
     parsed = ipaddress.ip_address(address)
     inner = parsed.ipv4_mapped if isinstance(parsed, ipaddress.IPv6Address) else None
     target = inner or parsed
-    if target.version == 6 and any(target in net for net in _TUNNELS):
+    if any(target in net for net in (*_TUNNELS, *_SPECIAL)):
         return False
     return target.is_global and not (target.is_multicast or target.is_reserved)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from genfleet.contract.states import State
 from genfleet.store import audit
 from genfleet.store.client import SyncStore
 from genfleet_service.audit import NOT_KEPT
+from genfleet_service.main import main
 from tests.service.acts import PROJECT, settled, submission, submitted
 from tests.service.every_route import WAYS, Way
 from tests.support.servers import Redis, Site
@@ -185,19 +185,16 @@ def test_the_address_behind_a_proxy(site: Site) -> None:
         wait_for("it is kept", lambda: [each["address"] for each in kept(api)] == ["127.0.0.1", "203.0.113.9"])
 
 
-def test_the_operators_commands_are_written_down(site: Site, store: SyncStore) -> None:
+def test_the_operators_commands_are_written_down(
+    redis_server: Redis, store: SyncStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """S27: keys that are made straight in Redis are in the log as well, with the user of the machine."""
+    monkeypatch.setenv("REDIS_URL", redis_server.url)
 
     def command(*arguments: str) -> str:
-        environment = {**site.environment(), "PATH": "/usr/bin:/bin"}
-        done = subprocess.run(
-            [sys.executable, "-m", "genfleet_service", *arguments],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        return done.stdout.strip()
+        monkeypatch.setattr(sys, "argv", ["genfleet-api", *arguments])
+        assert main() == 0
+        return capsys.readouterr().out.strip()
 
     key_id = command("create-key", "first").split("_")[1]
     command("rotate-key", key_id)
