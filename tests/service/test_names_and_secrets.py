@@ -147,10 +147,11 @@ SECRETS = {
 
 def test_no_secret_is_told(redis_server: Redis, tmp_path: Path, store: SyncStore) -> None:
     """S12: put everywhere, they are in no log, no key of Redis, no event, no message and no answer but that of the task itself."""
-    server = Redis(tmp_path, free_port(), options=("--requirepass", SECRETS["password of Redis"]))
+    server = Redis(tmp_path, free_port())
     (tmp_path / "site").mkdir()
     url = f"redis://:{SECRETS['password of Redis']}@127.0.0.1:{server.port}/0"
     server.start()
+    server.client.config_set("requirepass", SECRETS["password of Redis"])
     guarded = SyncStore(url)
     try:
         site = Site(server, tmp_path / "site")
