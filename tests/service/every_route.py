@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -44,11 +45,12 @@ class Way:
         self, *, task: str = "none", project: str = "none", key: str = "none", queue: str = "default"
     ) -> dict[str, Any]:
         """The arguments of `httpx.Client.request`."""
-        path = self.path.replace("{task_id}", task).replace("{project_id:path}", project).replace("{letter_id}", "1")
+        values = {"task_id": task, "project_id": project, "key_id": key, "queue": queue, "letter_id": "1"}
+        path = re.sub(r"{(\w+)(?::\w+)?}", lambda found: values[found[1]], self.path)
         body = BODIES.get(self.action)
         return {
             "method": self.method,
-            "url": path.replace("{key_id}", key).replace("{queue}", queue),
+            "url": path,
             "json": _filled(body, project) if body is not None else None,
         }
 
