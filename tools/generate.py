@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from genfleet.store import rights
 from tests.chaos import table as reliability
 from tools import bodies, chart, coverage, crd, document
 
@@ -66,6 +67,7 @@ FILES: dict[str, Callable[[], str]] = {
     "deploy/helm/genfleet/crds/generationqueues.genfleet.dev.yaml": chart.definition,
     "deploy/helm/genfleet/values.schema.json": chart.values_schema,
     "deploy/helm/genfleet/README.md": chart.readme,
+    "deploy/redis/users.acl": rights.acl_file,
     "docs/openapi.json": document.text,
     "docs/coverage.md": coverage.text,
     "docs/reliability.md": reliability.text,

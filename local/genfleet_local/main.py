@@ -28,12 +28,15 @@ def up(
         typer.Option(help="Folder of GenerationQueue resources (*.yaml).", show_default="deploy/local"),
     ] = None,
     host: Annotated[str, typer.Option(help="Address that the API listens on.")] = "127.0.0.1",
+    redis_url: Annotated[
+        str | None, typer.Option(help="A Redis of yours in place of the one that is started here. See docs/redis.md.")
+    ] = None,
     port: Annotated[int, typer.Option(envvar="PORT", min=1, max=65535, help="Port of the API.")] = 8001,
 ) -> None:
     """Run everything on this machine: Redis, the API, and as many workers as the work needs."""
     console = Console(stderr=True)
     try:
-        _run(Options(Home(data.absolute()), queues or _shipped_queues(), host, port), console)
+        _run(Options(Home(data.absolute()), queues or _shipped_queues(), host, port, redis_url), console)
     except GenfleetError as error:
         message = Text("genfleet up: ", style="red") + Text(str(error), style="default")
         console.print(message, soft_wrap=not console.is_terminal)  # words are wrapped for people, not in a log

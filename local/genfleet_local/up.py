@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -24,7 +25,10 @@ from rich.text import Text
 from genfleet.contract.queue import GenerationQueue
 from genfleet.contract.task_types import QUEUES
 from genfleet.errors import ConfigurationError
+from genfleet.settings import ProgramSettings
 from genfleet.store.client import AsyncStore
+from genfleet.store.redis_check import Teller, keep_looking, look_at_start
+from genfleet.store.rights import Program
 from genfleet.store.upkeep import keep_up
 from genfleet_local import resources
 from genfleet_local.fleet import Fleet
@@ -49,6 +53,8 @@ class Options:
     queues: Path
     host: str
     port: int
+    redis_url: str | None = None
+    """A Redis that is there already. None: one is started."""
 
     @property
     def url(self) -> str:
@@ -84,10 +90,12 @@ async def up(options: Options, console: Console) -> None:
         _check_port(options)
         stack.callback(options.home.withdraw)  # the last thing: while the API answers, the command line finds its key
         stop = _stop_event()
-        redis = await stack.enter_async_context(_redis(options.home, parts, console))
-        environment = _environment(options, redis.url)
+        where, is_there = await stack.enter_async_context(_redis(options, parts, console))
+        environment = _environment(options, where)
+        address = ProgramSettings.redis_at(where)
+        teller = await asyncio.to_thread(look_at_start, address, Program.API, time.time())  # noqa: TID251  an entry point
         api = await stack.enter_async_context(_api(options, environment, parts, console))
-        store = AsyncStore(redis.url)
+        store = AsyncStore(address)
         stack.push_async_callback(store.close)
         fleet = Fleet(queues, store, ProcessLauncher(options.home, environment, parts))
         _done(console, f"fleet controller of {', '.join(queue.spec.queue for queue in queues)}")
@@ -102,8 +110,8 @@ async def up(options: Options, console: Console) -> None:
         options.home.announce(options.url, api_key)
         _welcome(console, options, api_key)
         logs = options.home.logs
-        running = {logs / "redis.log": redis.running, logs / "api.log": lambda: api.poll() is None}
-        await _until_stopped(stop, fleet, store, running)
+        running = {logs / "redis.log": is_there, logs / "api.log": lambda: api.poll() is None}
+        await _until_stopped(stop, fleet, store, teller, running)
 
 
 def _check_port(options: Options) -> None:
@@ -149,13 +157,19 @@ def _environment(options: Options, redis_url: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def _redis(home: Home, parts: Parts, console: Console) -> AsyncIterator[RedisServer]:
+async def _redis(options: Options, parts: Parts, console: Console) -> AsyncIterator[tuple[str, Callable[[], bool]]]:
+    """The address, and whether what we started is still there."""
+    if options.redis_url:
+        _done(console, f"Redis at {ProgramSettings.redis_at(options.redis_url)}")
+        yield options.redis_url, lambda: True
+        return
+    home = options.home
     server = RedisServer(home, parts)
     try:
         with console.status("starting Redis"):
             await server.start(dict(os.environ))
         _done(console, f"Redis ({server.program.name}, append-only file in {home.redis})")
-        yield server
+        yield server.url, server.running
     finally:
         await server.stop()
         _done(console, "Redis stopped, its data is on disk")
@@ -198,10 +212,16 @@ async def _answers(client: httpx.AsyncClient, url: str) -> bool:
 
 
 async def _until_stopped(
-    stop: asyncio.Event, fleet: Fleet, store: AsyncStore, parts: dict[Path, Callable[[], bool]]
+    stop: asyncio.Event, fleet: Fleet, store: AsyncStore, teller: Teller, parts: dict[Path, Callable[[], bool]]
 ) -> None:
     """Run the fleet until ctrl-C, or until a part is gone. Raises ConfigurationError for the latter."""
-    work: list[Awaitable[object]] = [fleet.run(), keep_up(store, "fleet"), stop.wait(), _part_gone(parts)]
+    work: list[Awaitable[object]] = [
+        fleet.run(),
+        keep_up(store, "fleet"),
+        keep_looking(store, teller),
+        stop.wait(),
+        _part_gone(parts),
+    ]
     tasks = [asyncio.ensure_future(one) for one in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

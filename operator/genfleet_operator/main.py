@@ -19,6 +19,8 @@ import yaml
 from genfleet import logs
 from genfleet.errors import ConfigurationError
 from genfleet.store.client import AsyncStore
+from genfleet.store.redis_check import Teller, keep_looking, look_at_start
+from genfleet.store.rights import Program
 from genfleet.store.upkeep import keep_up
 from genfleet_operator import watch
 from genfleet_operator.blueprint import Installation, Manifest
@@ -50,7 +52,8 @@ def main() -> int:
         )
         for chatty in ("httpcore2", "httpx2", "kopf"):  # a line for each request and each event
             logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
-        return asyncio.run(_operate(settings, installation))
+        teller = look_at_start(settings.redis, Program.OPERATOR, _now().timestamp())
+        return asyncio.run(_operate(settings, installation, teller))
     except ConfigurationError as error:
         sys.stderr.write(f"genfleet-operator: {error}\n")
         return 2
@@ -89,7 +92,7 @@ def _is_template(value: object) -> bool:
     return isinstance(containers, list) and all(isinstance(one, dict) for one in containers)
 
 
-async def _operate(settings: OperatorSettings, installation: Installation) -> int:
+async def _operate(settings: OperatorSettings, installation: Installation, teller: Teller) -> int:
     """The exit status: 0 after SIGTERM, 1 when somebody else has to take over."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
@@ -116,6 +119,7 @@ async def _operate(settings: OperatorSettings, installation: Installation) -> in
                 controller.run(),
                 leadership.keep(),
                 keep_up(store, settings.holder),
+                keep_looking(store, teller),
                 asyncio.shield(watches),
             )
             log.info("stopping")

@@ -19,7 +19,7 @@ class Scope(StrEnum):
     READ = "read"
     """Look at tasks, projects, queues and workers."""
     ADMIN = "admin"
-    """Keys, the audit log, and whatever changes what belongs to everybody, such as a queue."""
+    """Keys, the audit log, the state of the whole installation, and whatever changes what belongs to everybody, such as a queue."""
 
 
 EVERYTHING = frozenset(Scope)
@@ -67,7 +67,7 @@ def scope_needed(method: str, path: str) -> Scope | None:
     match path.split("/")[3:]:
         case ["health"]:
             return None
-        case ["keys" | "audit" | "dead-letters", *_]:  # those are of all projects; dead letters hold what was sent
+        case ["keys" | "audit" | "dead-letters" | "doctor", *_]:  # of all projects; dead letters hold what was sent
             return Scope.ADMIN
         case ["webhooks", "secret", *_]:  # the one that the key's own tasks are signed with
             return Scope.SUBMIT

@@ -37,6 +37,7 @@ from genfleet_service.routes import (
     batches,
     bulk,
     dead_letters,
+    doctor,
     events,
     fleet,
     health,
@@ -59,6 +60,7 @@ log = structlog.get_logger(__name__)
 ROUTERS = (
     health.router,
     fleet.router,
+    doctor.router,
     queues.router,
     key_routes.router,
     audit.router,

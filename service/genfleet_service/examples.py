@@ -381,6 +381,29 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         },
         "timestamp": _CREATED,
     },
+    "DoctorBody": {
+        "version": "0.1.0",
+        "key_name": "operations",
+        "key_scopes": ["admin", "read"],
+        "findings": [
+            {
+                "subject": "redis",
+                "check": "eviction",
+                "severity": "ok",
+                "found": "noeviction",
+                "why": "",
+                "remedy": "",
+            },
+            {
+                "subject": "queue",
+                "check": "gpu_heavy",
+                "severity": "warning",
+                "found": "nobody serves it",
+                "why": "its tasks wait for ever",
+                "remedy": "make a GenerationQueue for it, or start a worker",
+            },
+        ],
+    },
     "QueueHealthBody": {
         "status": "warning",
         "metrics": {**_COUNTS, "failed_tasks": 175, "success_rate": 88.5, "failure_rate": 11.5},

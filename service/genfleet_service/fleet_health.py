@@ -10,6 +10,7 @@ from typing import Annotated, NotRequired
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic needs this one before Python 3.12
 
+from genfleet.contract.redis_terms import Finding, Severity, worse
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.store.records import Overview, QueueSeen, Survey, WorkerSeen
 from genfleet_service.views import Moment
@@ -166,9 +167,10 @@ def average_durations(counters: Mapping[str, int]) -> dict[str, float]:
     return {name: round(counters[f"run_ms:{name}"] / count / 1000, 1) for name, count in runs.items() if count}
 
 
-def alerts(seen: Overview, queues: Iterable[QueueSeen]) -> list[Alert]:
+def alerts(seen: Overview, queues: Iterable[QueueSeen], redis: tuple[Finding, ...] = ()) -> list[Alert]:
     """Everything that somebody should look at (TS-072, TS-075, TS-076, TS-119)."""
     found = [
+        *map(_redis_alert, worse(redis)),
         *_failure_alerts("failure_rate", "failure rate", seen.counters.get("failed_tasks", 0), _total(seen)),
         *_recent_failures(seen),
         *_long_runs(seen),
@@ -179,6 +181,11 @@ def alerts(seen: Overview, queues: Iterable[QueueSeen]) -> list[Alert]:
             found += _memory_alerts(worker)
             found += _trouble(worker)
     return found
+
+
+def _redis_alert(finding: Finding) -> Alert:
+    severity = "critical" if finding.severity is Severity.FAILURE else "warning"
+    return {"severity": severity, "message": f"Redis: {finding}", "metric": f"redis_{finding.check}", "value": 1}
 
 
 def name_of(alert: Alert) -> str:

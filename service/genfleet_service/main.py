@@ -8,12 +8,15 @@ import contextlib
 import resource
 import socket
 import sys
+import time
 
 import uvicorn
 
 from genfleet import logs
 from genfleet.errors import ConfigurationError, GenfleetError
 from genfleet.store.client import SyncStore
+from genfleet.store.redis_check import look_at_start
+from genfleet.store.rights import Program
 from genfleet_service import key_commands
 from genfleet_service.app import create_app
 from genfleet_service.connections import Connection, Patience, end_late
@@ -61,6 +64,7 @@ class _Server(uvicorn.Server):
 
 def _serve(settings: ServiceSettings) -> int:
     logs.set_up("api", level=settings.log_level, style=settings.log_format, errors_apart=settings.log_errors_apart)
+    look_at_start(settings.redis, Program.API, time.time())
     stopping = asyncio.Event()
     _take_connections()
     with _listen(settings.host, settings.port) as listener:

@@ -312,6 +312,33 @@ def test_a_redis_of_ones_own_leaves_nothing_of_ours() -> None:
     ]
 
 
+def test_a_redis_behind_sentinels_and_tls_is_told_to_every_program() -> None:
+    """S10: the authority, our certificate, the Sentinels, and a user of its own for each program, all from Secrets."""
+    own = {
+        "existingSecret": "mine",
+        "programKeys": {"api": "api-url", "worker": "worker-url", "operator": "operator-url"},
+        "tls": {"existingSecret": "mine-tls", "clientCertificate": True},
+        "sentinel": {"master": "m", "tls": True, "passwordKey": "sentinel"},
+    }
+    documents = manifests({"redis": {"bundled": {"enabled": False}} | own, "networkPolicy": {"enabled": True}})
+    worker = worker_template(documents)["spec"]
+    told = {
+        "api": environment(documents, "api"),
+        "operator": environment(documents, "operator"),
+        "worker": {each["name"]: each.get("value", each.get("valueFrom")) for each in worker["containers"][0]["env"]},
+    }
+    for program, variables in told.items():
+        assert variables["CELERY_BROKER_URL"] == {"secretKeyRef": {"name": "mine", "key": f"{program}-url"}}
+        assert variables["GENFLEET_REDIS_CA"] == "/etc/genfleet-redis/ca.crt"
+        assert variables["GENFLEET_REDIS_KEY"] == "/etc/genfleet-redis/tls.key"
+        assert (variables["GENFLEET_REDIS_MASTER"], variables["GENFLEET_REDIS_TLS"]) == ("m", "true")
+        assert variables["GENFLEET_REDIS_SENTINEL_PASSWORD"] == {"secretKeyRef": {"name": "mine", "key": "sentinel"}}
+    pods = [each["spec"]["template"]["spec"] for each in documents if each["kind"] == "Deployment"]
+    for pod in (*pods, worker):
+        assert {"name": "redis-tls", "secret": {"secretName": "mine-tls"}} in pod["volumes"]
+        assert "/etc/genfleet-redis" in [mount["mountPath"] for mount in pod["containers"][0]["volumeMounts"]]
+
+
 def test_redis_keeps_every_task() -> None:
     """TS-157: it appends to its file, evicts nothing, and is told its password by a file."""
     config = of_kind(manifests({}), "ConfigMap")["trial-genfleet-redis"]["data"]["redis.conf"].splitlines()
@@ -496,6 +523,7 @@ def test_no_value_takes_a_secret() -> None:
         "existingSecretKey",
         "healthNeedsKey",
         "imagePullSecrets",
+        "passwordKey",
         "tlsSecret",
     }
 

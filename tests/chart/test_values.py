@@ -55,6 +55,12 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a media address with a slash", {"media": {"url": "https://a.example.com/"}}, "at '/media/url'"),
     ("two kinds of Redis", {"redis": {"existingSecret": "a"}}, "set redis.bundled.enabled to false as well"),
     ("no Redis", {"redis": {"bundled": {"enabled": False}}}, "name a Secret with the address of your Redis"),
+    ("Sentinels of our own Redis", {"redis": {"sentinel": {"master": "m"}}}, "are for a Redis of your own"),
+    (
+        "a certificate from nowhere",
+        {"redis": {"tls": {"clientCertificate": True}}},
+        "name it in redis.tls.existingSecret",
+    ),
     ("no place for files", {"media": {"persistence": {"enabled": False}}}, "name a volume in media.volume"),
     ("half a model", {"workers": {"llm": {"url": "http://models/v1"}}}, "workers.llm needs both url and name"),
     ("a key for no model", {"workers": {"llm": {"existingSecret": "k"}}}, "workers.llm needs both url and name"),

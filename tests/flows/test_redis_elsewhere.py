@@ -92,7 +92,7 @@ def test_a_worker_does_not_take_any_certificate_for_that_of_redis(redis_server: 
 @pytest.fixture
 def sentinels(tmp_path: Path) -> Iterator[Watched]:
     """Three servers and three Sentinels."""
-    with watched(tmp_path) as made:
+    with watched(tmp_path, needed=1) as made:
         yield made
 
 

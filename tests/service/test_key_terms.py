@@ -67,6 +67,7 @@ def kept(redis_server: Redis, key_id: str) -> bytes:
         ("POST", "/api/v1/quarantine/retry", Scope.SUBMIT),
         ("DELETE", "/api/v1/quarantine/x", Scope.SUBMIT),
         ("DELETE", "/api/v1/keys/x", Scope.ADMIN),
+        ("GET", "/api/v1/doctor", Scope.ADMIN),
         ("GET", "/api/v1/health", None),
     ],
 )

@@ -35,6 +35,7 @@ ROUTES = {
     ("post", "/api/v1/queues/{queue}/pause"),
     ("post", "/api/v1/queues/{queue}/resume"),
     ("get", "/api/v1/workers"),
+    ("get", "/api/v1/doctor"),
     ("get", "/api/v1/webhooks"),
     ("get", "/api/v1/webhooks/deliveries"),
     ("get", "/api/v1/webhooks/secret"),

@@ -95,17 +95,17 @@ class Watched:
 
 
 @contextmanager
-def watched(folder: Path, *options: str, replicas: int = 2, sentinels: int = 3) -> Iterator[Watched]:
-    """A primary with so many replicas, watched by so many Sentinels. It takes no writes that no replica would have."""
+def watched(folder: Path, *, replicas: int = 2, needed: int = 2, sentinels: int = 3) -> Iterator[Watched]:
+    """A primary with so many replicas, watched by so many Sentinels. It writes only while `needed` of the replicas are there."""
     first, *others = (free_port() for _ in range(1 + replicas))
     ports = [free_port() for _ in range(sentinels)]
     kept = ("--appendonly", "yes", "--save", "", "--repl-diskless-sync", "yes", "--repl-diskless-sync-delay", "0")
-    safe = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "3")
+    safe = ("--min-replicas-to-write", str(needed), "--min-replicas-max-lag", "3")
     with ExitStack() as stack:
         servers = {}
         for port in (first, *others):
             follows = ("--replicaof", "127.0.0.1", str(first)) if port != first else ()
-            command = (*kept, *safe, *options, *follows)
+            command = (*kept, *safe, *follows)
             servers[port] = stack.enter_context(server(folder / f"redis-{port}", port, *command))
         for port in ports:
             config = folder / f"sentinel-{port}.conf"

@@ -21,6 +21,7 @@ from kombu.utils.imports import symbol_by_name
 from genfleet.contract import keys
 from genfleet.contract.task_types import TASK_TYPES, TaskType, broker_queues
 from genfleet.store.client import SyncStore
+from genfleet.store.redis_check import Teller
 from genfleet_workers import broker
 from genfleet_workers.artifacts import Artifacts
 from genfleet_workers.attempt import Workbench
@@ -156,14 +157,14 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
             self.app.show_turn()
 
 
-def run_worker(settings: WorkerSettings) -> int:
+def run_worker(settings: WorkerSettings, teller: Teller) -> int:
     """Be a worker until told to stop. The exit status."""
     if settings.beat_file:
         settings.beat_file.unlink(missing_ok=True)  # of a container that ran here before, and died
     app = create_app(settings)
     adopt_orphans()
     store, family = SyncStore(settings.redis), Family()
-    beat = Beat(settings, store, family)
+    beat = Beat(settings, store, family, teller)
     app.claims = Claims(store, beat.holdings, settings.worker_id, settings.queue, settings.gpus)
     app.conf.broker_transport_options["receive"] = Reception(app.claims, app.now)
     beat.asked = lambda: app.claims.asked

@@ -18,8 +18,10 @@ import orjson
 import structlog
 
 from genfleet.errors import StoreUnavailable
-from genfleet.store import capacity, steps
+from genfleet.store import capacity, redis_check, steps
 from genfleet.store.client import SyncStore
+from genfleet.store.redis_check import Teller
+from genfleet.store.rights import Program
 from genfleet.store.upkeep import Upkeep
 from genfleet_workers.family import Family
 from genfleet_workers.holdings import Holdings
@@ -51,7 +53,7 @@ class Phase(StrEnum):
 class Beat(threading.Thread):
     """Beats until it is told to end."""
 
-    def __init__(self, settings: WorkerSettings, store: SyncStore, family: Family) -> None:
+    def __init__(self, settings: WorkerSettings, store: SyncStore, family: Family, teller: Teller) -> None:
         super().__init__(name="beat", daemon=True)
         self.holdings = Holdings(settings.scratch_dir, settings.stop_grace_seconds, family, self.soon)
         self.set_consuming: Callable[[bool, Callable[[], None]], None] = lambda _, __: None
@@ -72,6 +74,7 @@ class Beat(threading.Thread):
         """Why this worker has to be replaced."""
         self._main_turned = self._turned = time.monotonic()
         """When the main loop was seen to turn, and when this one last did."""
+        self._teller = teller
         self._soon = threading.Event()
         self._upkeep = Upkeep(store, settings.worker_id, PERIOD)
         self._over = False
@@ -137,7 +140,10 @@ class Beat(threading.Thread):
             self._deliver_reports()
             if self._trouble and not self.holdings.at_work():
                 self._leave()
+            if self._teller.is_due:
+                self._teller.tell(redis_check.look(self._store, Program.WORKER, now=None))
         except StoreUnavailable as error:
+            self._teller.is_due = True
             log.warning("beat_missed", reason=str(error))
             self._appetite.blind()
             self._leave_in_time()

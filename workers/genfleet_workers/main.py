@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from genfleet import logs
 from genfleet.errors import ConfigurationError
+from genfleet.store.redis_check import look_at_start
+from genfleet.store.rights import Program
 from genfleet_workers.app import run_worker
 from genfleet_workers.artifacts import prove_writable
 from genfleet_workers.scratch import remove_left
@@ -25,8 +27,13 @@ def main() -> int:
         sys.stderr.write(f"genfleet-worker: {error}\n")
         return 2
     logs.set_up("worker", level=settings.log_level, style=settings.log_format, errors_apart=settings.log_errors_apart)
+    try:
+        teller = look_at_start(settings.redis, Program.WORKER, time.time())
+    except ConfigurationError as error:
+        sys.stderr.write(f"genfleet-worker: {error}\n")
+        return 2
     remove_left(settings.scratch_dir, time.time())
-    return run_worker(settings)
+    return run_worker(settings, teller)
 
 
 def _settings() -> WorkerSettings:

@@ -6,7 +6,7 @@ no broken message gets as far as code that it could end.
 
 The seams, all of them public but two, which `tests/workers/test_reception.py` watches: `Celery(amqp=…)`,
 `AMQP.Connection`, `kombu.Connection.get_transport_cls`, `Channel.from_transport_options`, `redis.Redis.parse_response`,
-`Channel._get_client`, where kombu itself chooses a client with a `parse_response` of its own, and that `Channel` reads its
+`Channel.QoS`, `Channel._get_client`, where kombu itself chooses a client with a `parse_response` of its own, and that `Channel` reads its
 messages by the command BRPOP.
 """
 
@@ -16,12 +16,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import kombu
 import redis
 import structlog
 from celery.app.amqp import AMQP
+from kombu.transport import virtual
+from redis.exceptions import OutOfMemoryError
 
 from genfleet.contract.keys import LIST_SEPARATOR
 from genfleet.contract.task_types import TASK_TYPES
@@ -76,6 +78,35 @@ class Client(redis.Redis):
         let_in = self._receive(broker_list, message)
         return None if let_in is None else (broker_list, let_in)
 
+    def pipeline(self, transaction: Any = False, shard_hint: Any = None) -> Any:
+        """Several commands at once. Not between MULTI and EXEC unless that is asked for: a full Redis refuses all that is.
+
+        kombu looks at queues and acknowledges so, which a full Redis would otherwise let through.
+        """
+        return super().pipeline(transaction, shard_hint)
+
+
+class _Forgiving:
+    """kombu's notes of what it delivered, of a Redis that is full.
+
+    kombu has taken the message from its list by then, and would lose it and the connection. Ours goes on without the note:
+    if the worker is lost, the store makes a new message.
+    """
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """Note it down, if there is room."""
+        try:
+            super().append(message, delivery_tag)  # type: ignore[misc]  # of the class that it is mixed into
+        except OutOfMemoryError:
+            virtual.QoS.append(cast(virtual.QoS, self), message, delivery_tag)
+
+    def restore_visible(self, *arguments: Any, **options: Any) -> Any:
+        """Its sweep for what nobody acknowledged takes a lock, for which there is no room. It can wait: ours does without."""
+        try:
+            return super().restore_visible(*arguments, **options)  # type: ignore[misc]
+        except OutOfMemoryError:
+            return None
+
 
 class _Guarded:
     """What a channel of kombu's, for Redis or for Sentinel, is given on top."""
@@ -94,7 +125,10 @@ class _Guarded:
 @cache
 def guarded(transport: Any) -> type:
     """The same transport, with a reception."""
-    options = {"from_transport_options": (*transport.Channel.from_transport_options, "receive")}
+    options = {
+        "from_transport_options": (*transport.Channel.from_transport_options, "receive"),
+        "QoS": type("QoS", (_Forgiving, transport.Channel.QoS), {}),
+    }
     channel = type("Channel", (_Guarded, transport.Channel), options)
     return type("Transport", (transport,), {"Channel": channel})
 

@@ -264,6 +264,26 @@ DeliveryState = Literal["pending", "delivered", "failed"]
 """How far the delivery of a webhook is. The task's own state never depends on it."""
 
 
+class Finding(TypedDict):
+    """What one check came to. `why` and `remedy` are empty where all is well."""
+
+    subject: str
+    check: str
+    severity: Literal["ok", "unknown", "warning", "failure"]
+    found: str
+    why: str
+    remedy: str
+
+
+class DoctorBody(TypedDict):
+    """Every check of an installation, and who asks."""
+
+    version: str
+    key_name: str
+    key_scopes: list[str]
+    findings: list[Finding]
+
+
 class EstimateBody(TypedDict):
     """Seconds from now: half of such tasks need less than `p50`, nine of ten less than `p90`."""
 

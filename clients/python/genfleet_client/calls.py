@@ -19,6 +19,7 @@ from genfleet_client.bodies import (
     CancelledBody,
     DeadLetters,
     DeliveryBody,
+    DoctorBody,
     FullDeadLetter,
     FullTask,
     HealthBody,
@@ -284,6 +285,11 @@ def resume(queue: str) -> Call[PausedQueue]:
 def workers() -> Call[list[Worker]]:
     """Every worker that beats, and what it does."""
     return Call(method="GET", path="/api/v1/workers", read=lambda body: cast(list[Worker], body["workers"]))
+
+
+def doctor() -> Call[DoctorBody]:
+    """Every check of the installation: Redis, queues, workers, what was set aside. Needs a key with the scope `admin`."""
+    return Call(method="GET", path="/api/v1/doctor")
 
 
 def api_keys() -> Call[list[KeyView]]:

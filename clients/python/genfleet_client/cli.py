@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.live import Live
 
-from genfleet_client import bodies, given_json, key_commands, project_commands, show, ward_commands
+from genfleet_client import bodies, doctor_command, given_json, key_commands, project_commands, show, ward_commands
 from genfleet_client.api import Client
 from genfleet_client.connection import is_told
 from genfleet_client.errors import ApiError
@@ -437,6 +437,7 @@ def _in_turn(client: Client, rows: list[bodies.Queue]) -> None:
 
 
 project_commands.add(app, _client, out)
+doctor_command.add(app, out)
 app.add_typer(key_commands.commands(_client, out), name="keys")
 app.add_typer(ward_commands.quarantine(_client, out), name="quarantine")
 app.add_typer(ward_commands.dead_letters(_client, out), name="dead-letters")

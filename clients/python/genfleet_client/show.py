@@ -185,6 +185,23 @@ def queues(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     return Group(table, "", notes) if notes.row_count else table
 
 
+_MARKS = {"ok": ("✓", "green"), "unknown": ("?", "dim"), "warning": ("!", "yellow"), "failure": ("✗", "red")}
+
+
+def findings(console: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    """What was checked, and below each that is not well, what it leads to and what to do."""
+    table = Table("", "", "check", "found", box=None, header_style="dim", pad_edge=False)
+    table.columns[1].no_wrap = True
+    for finding in found:
+        mark, colour = _MARKS[finding["severity"]]
+        said = Text(finding["found"])
+        for words, style in ((finding["why"], ""), (finding["remedy"], "dim")):
+            if words:
+                said.append(f"\n{words}", style)
+        table.add_row(Text(mark, colour), Text(finding["subject"], "dim"), Text(finding["check"]), said)
+    console.print(table)
+
+
 def usage(body: Mapping[str, Any]) -> RenderableType:
     """What a project used, by type and in total."""
     table = Table("type", box=None, header_style="dim", pad_edge=False)

@@ -222,6 +222,24 @@ export interface Deliveries {
 /** How far the delivery of a webhook is. The task's own state never depends on it. */
 export type DeliveryState = "pending" | "delivered" | "failed"
 
+/** What one check came to. `why` and `remedy` are empty where all is well. */
+export interface Finding {
+  subject: string
+  check: string
+  severity: "ok" | "unknown" | "warning" | "failure"
+  found: string
+  why: string
+  remedy: string
+}
+
+/** Every check of an installation, and who asks. */
+export interface DoctorBody {
+  version: string
+  key_name: string
+  key_scopes: string[]
+  findings: Finding[]
+}
+
 /** Seconds from now: half of such tasks need less than `p50`, nine of ten less than `p90`. */
 export interface EstimateBody {
   p50: number

@@ -6,6 +6,7 @@ import type {
   CancelledBody,
   DeadLetters,
   DeliveryBody,
+  DoctorBody,
   FullDeadLetter,
   FullTask,
   HealthBody,
@@ -316,6 +317,11 @@ export class TaskService {
   /** Every worker that beats, and what it does. */
   async workers(options: Stoppable = {}): Promise<Worker[]> {
     return (await this.ask<WorkersBody>("Failed to get workers", "GET", "/api/v1/workers", options)).workers
+  }
+
+  /** Every check of the installation: Redis, queues, workers, what was set aside. Needs a key with the scope `admin`. */
+  async doctor(options: Stoppable = {}): Promise<DoctorBody> {
+    return this.ask("Failed to examine", "GET", "/api/v1/doctor", options)
   }
 
   private ask<T>(doing: string, method: Call["method"], path: string, more: Partial<Call>): Promise<T> {

@@ -48,6 +48,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "last_reap": "last_reap",  # string: when leases were last looked at, ms
         "alerts": "alerts",  # hash: alert -> severity, of those that were raised and are not over
         "alerts_turn": "alerts_turn",  # string, short-lived: who looks for alerts in this period
+        "probe": "probe",  # never there: `lua/probe.lua` tries the rights of a program with it, `let_through` removes it
         # -- access and wake-ups ------------------------------------------------------------------------------------
         "api_keys": "api_keys",  # hash: key id -> name, digest, scopes, limits: see `genfleet_service.keys`
         "key_uses": "key_uses",  # hash: key id -> when it was last used, ms, to a few seconds

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import chain
 
-from genfleet.contract.keys import key
-from genfleet.store.calls import Call
+from genfleet.store.calls import Call, milliseconds
 from genfleet.store.scripts import script
 
 
@@ -24,7 +23,7 @@ class Change:
 
 def take_turn(who: str, period: timedelta) -> Call[bool]:
     """Whether the look of this period falls to the caller."""
-    return Call("SET", (key("alerts_turn"), who, "NX", "PX", round(period.total_seconds() * 1000)), bool)
+    return Call(script("take_alerts_turn"), (who, milliseconds(period)), bool)
 
 
 def note(holding: Mapping[str, str]) -> Call[tuple[Change, ...]]:

@@ -87,6 +87,11 @@ def overview(queues: Sequence[str], *, long: timedelta, window: timedelta) -> Ca
     return Call(script("overview"), (milliseconds(long), minutes, *queues), read)
 
 
+def total_tasks() -> Call[int]:
+    """How many were ever accepted, by what Redis still knows."""
+    return Call("HGET", (key("counters"), "total_tasks"), lambda reply: int(reply or 0))
+
+
 def drain(worker: str) -> Call[bool]:
     """Tells a worker to take nothing new."""
     return Call("SADD", (key("draining"), worker), bool)

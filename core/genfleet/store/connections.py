@@ -14,7 +14,7 @@ import redis.asyncio
 import redis.asyncio.sentinel
 import redis.sentinel
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import MasterDownError, OutOfMemoryError, ReadOnlyError, RedisError
 
 from genfleet.redis_address import RedisAddress
 
@@ -26,19 +26,20 @@ SENTINEL_WITHIN = 1.0
 """Seconds for a Sentinel to answer. One that is gone must not take the time of those behind it."""
 
 _REFUSED = re.compile(r"(^|: -)(LOADING|OOM|READONLY|MISCONF|MASTERDOWN|NOREPLICAS|BUSY) ")
-"""How Redis says that it cannot do anything just now. Before version 7 a script's refusal is quoted inside another."""
+"""How Redis says that it cannot do anything just now. Before version 7 a script's refusal is quoted inside another; some of
+them the client takes for errors of a class of their own, and their first word away."""
 _DEMOTED = re.compile(r"(^|: -)(READONLY|NOREPLICAS) ")
 """A replica does not write; nor does, if it is told so, a primary whose replicas have left it for another one."""
 
 
 def refuses_for_now(error: RedisError) -> bool:
     """Whether Redis is loading, out of memory, read-only or the like, rather than the command wrong."""
-    return bool(_REFUSED.search(str(error)))
+    return isinstance(error, MasterDownError | OutOfMemoryError | ReadOnlyError) or bool(_REFUSED.search(str(error)))
 
 
 def is_demoted(error: BaseException) -> bool:
     """Whether it came from a server that is no longer the primary: the address may lead to another one by now."""
-    return isinstance(error, RedisError) and bool(_DEMOTED.search(str(error)))
+    return isinstance(error, ReadOnlyError) or (isinstance(error, RedisError) and bool(_DEMOTED.search(str(error))))
 
 
 def sync_client(address: RedisAddress) -> redis.Redis:

@@ -10,10 +10,11 @@ from typing_extensions import TypedDict  # pydantic needs this one before Python
 
 from genfleet.contract.task_types import QUEUES
 from genfleet.errors import StoreUnavailable
-from genfleet.store import capacity
-from genfleet.store.records import Overview, Survey
+from genfleet.store import capacity, redis_check
+from genfleet.store.calls import Call
+from genfleet.store.records import Overview
 from genfleet_service import fleet_health, openapi, replies, views
-from genfleet_service.context import Service, ServiceDep
+from genfleet_service.context import ServiceDep
 from genfleet_service.replies import json_reply
 
 router = APIRouter(tags=["health"])
@@ -102,7 +103,7 @@ def _unhealthy(uptime: int, error: StoreUnavailable) -> UnhealthyBody:
 @router.get("/api/v1/tasks/metrics", responses=openapi.answers(fleet_health.MetricsBody))
 async def metrics(service: ServiceDep) -> Response:
     """Live numbers of all tasks, shared by every process and kept over restarts."""
-    seen, survey = await _look(service)
+    seen, survey = await service.store.run_all([_overview(), capacity.observe(QUEUES)])
     body: fleet_health.MetricsBody = {
         "metrics": fleet_health.metrics(seen),
         "losses": fleet_health.losses(seen, survey),
@@ -114,8 +115,10 @@ async def metrics(service: ServiceDep) -> Response:
 @router.get("/api/v1/tasks/health", responses=openapi.answers(fleet_health.QueueHealthBody))
 async def queue_health(service: ServiceDep) -> Response:
     """Whether the queues are well, and what to look at if not."""
-    seen, survey = await _look(service)
-    found = fleet_health.alerts(seen, survey.queues)
+    (seen, survey), redis = await asyncio.gather(
+        service.store.run_all([_overview(), capacity.observe(QUEUES)]), redis_check.look_again(service.store, now=None)
+    )
+    found = fleet_health.alerts(seen, survey.queues, redis)
     body: fleet_health.QueueHealthBody = {
         "status": fleet_health.worst(found),
         "metrics": fleet_health.counts(seen),
@@ -125,7 +128,5 @@ async def queue_health(service: ServiceDep) -> Response:
     return json_reply(body)
 
 
-async def _look(service: Service) -> tuple[Overview, Survey]:
-    overview = capacity.overview(QUEUES, long=fleet_health.LONG_RUN, window=fleet_health.RECENT)
-    seen, survey = await service.store.run_all([overview, capacity.observe(QUEUES)])
-    return seen, survey
+def _overview() -> Call[Overview]:
+    return capacity.overview(QUEUES, long=fleet_health.LONG_RUN, window=fleet_health.RECENT)

@@ -1,5 +1,6 @@
 -- release: a worker gives up what it runs: its child died (`lost`), or it has to stop (`handed_back`).
 -- 1: the task waits again, or has failed for good. 0: it was no longer the caller's.
+let_through()
 local id, token, how, why = unpack(ARGV)
 local task = read_known(id)
 if not holds(task, token) then

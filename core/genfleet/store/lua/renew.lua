@@ -3,6 +3,7 @@
 -- stopped consuming.
 -- One verdict for each (id, token): `held`; `done`, its attempt has settled it, and its process is about to say so; `stop`,
 -- it was cancelled; `lost`, it is no longer this worker's.
+let_through()
 local worker, queue, about, lease_ms, silence_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local now = clock()
 

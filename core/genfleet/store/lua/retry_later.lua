@@ -1,5 +1,6 @@
 -- retry_later: the attempt failed for a passing reason. The next one waits in Redis, not in a worker's memory.
 -- 1: it will be tried again. 0: refused, the task is no longer the caller's.
+let_through()
 local id, token, delay_ms, err, trace = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local task = read_known(id)
 if not holds(task, token) then

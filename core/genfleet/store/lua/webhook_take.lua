@@ -2,6 +2,7 @@
 -- time no more than `room_for_others`; and of one host no more than `per_host` with those that the caller is at already
 -- (`busy`: host and number, in turns).
 -- Says the time, in how many ms the next is due (-1: none is known), and what is needed to make the attempts.
+let_through()
 local room, room_for_others, per_host, lease_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local now, busy, taken = clock(), {}, {}
 for i = 5, #ARGV, 2 do busy[ARGV[i]] = tonumber(ARGV[i + 1]) end

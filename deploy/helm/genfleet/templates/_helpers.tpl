@@ -77,18 +77,58 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end }}
 
-{{/* Where the address of Redis stands: the Secret and its entry. The only way in which it reaches a program. */}}
-{{- define "genfleet.redisVariable" -}}
-name: CELERY_BROKER_URL
-valueFrom:
-  secretKeyRef:
-    {{- if .Values.redis.bundled.enabled }}
-    name: {{ include "genfleet.fullname" . }}-redis
-    key: url
-    {{- else }}
-    name: {{ .Values.redis.existingSecret }}
-    key: {{ .Values.redis.existingSecretKey }}
-    {{- end }}
+{{/* Where Redis is and how it is spoken to. Its address stands in a Secret, the only way in which it reaches a program. Takes root and program. */}}
+{{- define "genfleet.redisVariables" -}}
+{{- $redis := .root.Values.redis }}
+- name: CELERY_BROKER_URL
+  valueFrom:
+    secretKeyRef:
+      {{- if $redis.bundled.enabled }}
+      name: {{ include "genfleet.fullname" .root }}-redis
+      key: url
+      {{- else }}
+      name: {{ $redis.existingSecret }}
+      key: {{ default $redis.existingSecretKey (index $redis.programKeys .program) }}
+      {{- end }}
+{{- with $redis.tls.existingSecret }}
+- name: GENFLEET_REDIS_CA
+  value: /etc/genfleet-redis/ca.crt
+{{- if $redis.tls.clientCertificate }}
+- name: GENFLEET_REDIS_CERT
+  value: /etc/genfleet-redis/tls.crt
+- name: GENFLEET_REDIS_KEY
+  value: /etc/genfleet-redis/tls.key
+{{- end }}
+{{- end }}
+{{- with $redis.sentinel.master }}
+- name: GENFLEET_REDIS_MASTER
+  value: {{ . | quote }}
+- name: GENFLEET_REDIS_TLS
+  value: {{ $redis.sentinel.tls | quote }}
+{{- with $redis.sentinel.passwordKey }}
+- name: GENFLEET_REDIS_SENTINEL_PASSWORD
+  valueFrom:
+    secretKeyRef:
+      name: {{ $redis.existingSecret }}
+      key: {{ . }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "genfleet.redisMount" -}}
+{{- if .Values.redis.tls.existingSecret }}
+- name: redis-tls
+  mountPath: /etc/genfleet-redis
+  readOnly: true
+{{- end }}
+{{- end }}
+
+{{- define "genfleet.redisVolume" -}}
+{{- with .Values.redis.tls.existingSecret }}
+- name: redis-tls
+  secret:
+    secretName: {{ . }}
+{{- end }}
 {{- end }}
 
 {{- define "genfleet.apiSecret" -}}
@@ -147,6 +187,12 @@ storageClassName: {{ . | quote }}
 {{- end }}
 {{- if not (or .Values.redis.bundled.enabled .Values.redis.existingSecret) }}
 {{- fail "redis.bundled.enabled is false: name a Secret with the address of your Redis in redis.existingSecret" }}
+{{- end }}
+{{- if and .Values.redis.bundled.enabled (or .Values.redis.tls.existingSecret .Values.redis.sentinel.master) }}
+{{- fail "redis.tls and redis.sentinel are for a Redis of your own: set redis.bundled.enabled to false, and redis.existingSecret" }}
+{{- end }}
+{{- if and .Values.redis.tls.clientCertificate (not .Values.redis.tls.existingSecret) }}
+{{- fail "redis.tls.clientCertificate stands in a Secret: name it in redis.tls.existingSecret" }}
 {{- end }}
 {{- if not (or .Values.media.volume .Values.media.persistence.enabled) }}
 {{- fail "API and workers need a folder in common: leave media.persistence.enabled on, or name a volume in media.volume" }}

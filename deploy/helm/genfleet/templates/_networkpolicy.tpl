@@ -38,7 +38,11 @@ spec:
         matchLabels:
           {{- include "genfleet.selector" (dict "root" . "component" "redis") | nindent 10 }}
 {{- else }}
-- ports: [{protocol: TCP, port: {{ $external.port }}}]
+- ports:
+    - {protocol: TCP, port: {{ $external.port }}}
+    {{- if .Values.redis.sentinel.master }}
+    - {protocol: TCP, port: {{ .Values.networkPolicy.externalRedis.sentinelPort }}}
+    {{- end }}
   {{- include "genfleet.egress.addresses" $external.cidrs | nindent 2 }}
 {{- end }}
 {{- end }}

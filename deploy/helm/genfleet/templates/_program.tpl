@@ -75,7 +75,7 @@ spec:
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
           command: [genfleet-{{ .name }}]
           env:
-            - {{- include "genfleet.redisVariable" $root | nindent 14 }}
+            {{- include "genfleet.redisVariables" (dict "root" $root "program" .name) | nindent 12 }}
             - name: GENFLEET_LOG_LEVEL
               value: {{ $root.Values.logLevel }}
             {{- with .parts.env }}
@@ -113,12 +113,14 @@ spec:
           volumeMounts:
             - name: tmp
               mountPath: /tmp
+            {{- include "genfleet.redisMount" $root | nindent 12 }}
             {{- with .parts.mounts }}
             {{- toYaml . | nindent 12 }}
             {{- end }}
       volumes:
         - name: tmp
           emptyDir: {}
+        {{- include "genfleet.redisVolume" $root | nindent 8 }}
         {{- with .parts.volumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

@@ -29,7 +29,7 @@ spec:
     - name: worker
       imagePullPolicy: {{ .Values.workers.image.pullPolicy }}
       env:
-        - {{- include "genfleet.redisVariable" . | nindent 10 }}
+        {{- include "genfleet.redisVariables" (dict "root" . "program" "worker") | nindent 8 }}
         - name: GENFLEET_MEDIA_URL
           value: {{ include "genfleet.mediaUrl" . }}
         - name: GENFLEET_LOG_LEVEL
@@ -61,8 +61,10 @@ spec:
       volumeMounts:
         - name: media
           mountPath: /media
+        {{- include "genfleet.redisMount" . | nindent 8 }}
   volumes:
     - {{- include "genfleet.mediaVolume" . | nindent 6 }}
+    {{- include "genfleet.redisVolume" . | nindent 4 }}
 {{- end }}
 
 {{/* Ours, and `workers.podTemplate`: the operator lays each document over the one before, strategically. */}}
