@@ -146,16 +146,17 @@ def _crowd(run: Run, trap: Trap) -> tuple[int, int, int, float, int]:
     run.stack.callback(store.close)
     api, process = run.stack.enter_context(site.api_process(**OPEN, GENFLEET_ALLOW_PRIVATE_CALLBACKS="true"))
     good = run.stack.enter_context(receiving())
+    elsewhere = good.url.replace("127.0.0.1", "localhost")  # a host of its own: the bad ones share theirs
     bad = [run.stack.enter_context(receiving(answer)).url for _, answer in hostile(trap)]
     bad.append(f"http://127.0.0.1:{free_port()}/down")
     before = psutil.Process(process.pid).memory_info().rss
     ended: dict[str, float] = {}
     for number in run.each_trial():
-        for url in (bad[number % len(bad)], good.url):
+        for url in (bad[number % len(bad)], elsewhere):
             task_id = _submitted(api, url)
             assert task_id, url
             _end(store, task_id)
-            if url == good.url:
+            if url == elsewhere:
                 ended[task_id] = time.monotonic()
     heard: dict[str, float] = {}
 
