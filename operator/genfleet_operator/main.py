@@ -19,7 +19,7 @@ import yaml
 from genfleet import logs
 from genfleet.errors import ConfigurationError
 from genfleet.store.client import AsyncStore
-from genfleet.store.redis_check import Teller, keep_looking, look_at_start
+from genfleet.store.redis_check import keep_looking, look_at_start
 from genfleet.store.rights import Program
 from genfleet.store.upkeep import keep_up
 from genfleet_operator import watch
@@ -52,8 +52,7 @@ def main() -> int:
         )
         for chatty in ("httpcore2", "httpx2", "kopf"):  # a line for each request and each event
             logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLogger().level))
-        teller = look_at_start(settings.redis, Program.OPERATOR, _now().timestamp())
-        return asyncio.run(_operate(settings, installation, teller))
+        return asyncio.run(_operate(settings, installation))
     except ConfigurationError as error:
         sys.stderr.write(f"genfleet-operator: {error}\n")
         return 2
@@ -92,7 +91,7 @@ def _is_template(value: object) -> bool:
     return isinstance(containers, list) and all(isinstance(one, dict) for one in containers)
 
 
-async def _operate(settings: OperatorSettings, installation: Installation, teller: Teller) -> int:
+async def _operate(settings: OperatorSettings, installation: Installation) -> int:
     """The exit status: 0 after SIGTERM, 1 when somebody else has to take over."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
@@ -110,6 +109,7 @@ async def _operate(settings: OperatorSettings, installation: Installation, telle
     watching_over, watches = asyncio.Event(), None
     async with serving(settings, probes):
         try:
+            teller = await asyncio.to_thread(look_at_start, settings.redis, Program.OPERATOR, _now().timestamp())
             if not await _first(leadership.win(), stop.wait()):
                 return 0 if stop.is_set() else 1
             probes.leading = controller

@@ -68,6 +68,7 @@ MAY: dict[str, set[Scope]] = {
         "keys-rotate",
         "keys-revoke",
         "audit-read",
+        "fleet-doctor",
         "dead_letters-list",
         "dead_letters-read",
         "dead_letters-resend",

@@ -45,7 +45,7 @@ async def read(
     service: ServiceDep,
     limit: Annotated[int, Query(ge=1, le=1000, description="How many")] = 100,
     before: Annotated[
-        str | None, Query(pattern=r"^\d{1,15}-\d{1,15}$", description="Only those before the entry with this id")
+        str | None, Query(pattern=r"^[1-9]\d{0,14}-\d{1,15}$", description="Only those before the entry with this id")
     ] = None,
 ) -> Response:
     """Who changed what, the newest first: about the last 10,000 changes, submissions left out. The log has all of them."""
