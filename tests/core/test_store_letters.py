@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
+from pathlib import Path
+
 from genfleet.contract.keys import broker_list, key
 from genfleet.store import chores, dead_letters, scripts
 from genfleet.store.client import SyncStore
 from genfleet.store.dead_letters import RAW_KEPT, Letter, LetterState, Resent
-from tests.support.servers import Redis
+from tests.support.servers import Redis, free_port
 
 LIST = broker_list("gpu_medium", 2)
 
@@ -33,6 +36,17 @@ def test_a_message_is_kept_as_it_came(store: SyncStore) -> None:
     assert kept is not None
     assert kept.raw == message
     assert store.run(dead_letters.read(letter.id + 1)) is None
+
+
+def test_a_message_is_set_aside_although_memory_is_full(tmp_path: Path) -> None:
+    """It has left its list by then: refused, it would be lost with its worker, and hold up what that has to tell."""
+    full = Redis(tmp_path, free_port())
+    full.start()
+    with ExitStack() as stack:
+        stack.callback(full.stop)
+        store = stack.enter_context(closing(SyncStore(full.url)))
+        full.client.config_set("maxmemory", "1")
+        assert set_aside(store, b"not json").size == 8
 
 
 def test_a_page_of_dead_letters(store: SyncStore) -> None:

@@ -37,6 +37,16 @@ def _let_leases_run_out(redis_server: Redis, *ids: str) -> None:
     redis_server.client.zadd(key("leases", "gpu_medium"), dict.fromkeys(ids, 1))
 
 
+def test_a_broken_record_does_not_cost_a_worker_its_other_leases(store: SyncStore, redis_server: Redis) -> None:
+    """T24: whatever lies under the key of one task, the beat renews the rest."""
+    running(store, "broken")
+    running(store, "good")
+    redis_server.client.set(key("task", "broken"), "no record")
+
+    beat = store.run(steps.renew("w", "gpu_medium", b"{}", [("broken", 1), ("good", 1)]))
+    assert beat.verdicts == ("lost", "held")
+
+
 def test_the_task_of_a_lost_worker_is_next_in_line_under_a_new_token(store: SyncStore, redis_server: Redis) -> None:
     """A lease that ran out puts its task before those that wait, and fences its old worker off at once."""
     store.run(chores.reap(QUEUES))

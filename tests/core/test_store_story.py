@@ -49,6 +49,15 @@ def test_what_ended_an_attempt_is_told(store: SyncStore) -> None:
     assert event.fields == {"handed_back": "its worker had to stop", "worker": "w"}
 
 
+def test_whatever_ended_an_attempt_its_record_can_be_read(store: SyncStore) -> None:
+    """Some characters end a line for Python and not for JSON; an engine may say any of them."""
+    said = "a\u2028b\x85c\x1cd\ne"
+    running(store, "a")
+    assert store.run(steps.fail("a", 1, said))
+
+    assert [each.why for each in record(store, "a").story] == [said]
+
+
 def test_a_story_keeps_its_newest_chapters(store: SyncStore) -> None:
     """A task that is handed back for days does not make its record grow for ever."""
     submitted(store, "a")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 from subprocess import Popen
@@ -11,11 +12,18 @@ from typing import Any
 
 import psutil
 import pytest
+from celery import Celery
 
+from genfleet.contract.keys import PRIORITY_STEPS, key
 from genfleet.contract.states import State
+from genfleet.store import steps
 from genfleet.store.client import SyncStore
+from genfleet.store.redis_check import Teller
+from genfleet_workers.beat import Beat
+from genfleet_workers.family import Family
+from genfleet_workers.settings import WorkerSettings
 from tests.support.servers import Site
-from tests.support.tasks import queue_seen, record, submitted
+from tests.support.tasks import queue_seen, record, running, submitted
 from tests.support.waiting import wait_for
 
 PATIENCE: dict[str, Any] = {"GENFLEET_PATIENCE_SECONDS": "2"}
@@ -153,3 +161,51 @@ def test_a_consumer_that_cannot_be_mended_ends_the_worker(site: Site, store: Syn
         assert worker.wait(40) == BROKEN
     with site.worker(name="two"):
         assert ended(store, task_id) is State.COMPLETED
+
+
+def test_the_time_limits_of_another_producer_are_those_that_count(site: Site, store: SyncStore) -> None:
+    """The watch ends nothing before the limit that Celery was given with its message."""
+    producer = Celery("old", broker=site.redis.url, set_as_current=False)
+    producer.conf.broker_transport_options = {"priority_steps": list(PRIORITY_STEPS)}
+    arguments = {"project_id": "p", "task_data": {"prompt": "x", "seconds": 6}}
+    producer.send_task(
+        "generate_image", kwargs=arguments, task_id="long", queue="gpu_medium", time_limit=60, soft_time_limit=50
+    )
+    with site.worker(GENFLEET_TIME_LIMITS='{"generate_image": [1, 2]}', **PATIENCE):
+        wait_for("the record is made", lambda: store.run(steps.task("long")))
+        assert ended(store, "long") is State.COMPLETED
+
+
+def test_a_broken_record_keeps_no_other_from_being_told(site: Site, store: SyncStore, tmp_path: Path) -> None:
+    """What a worker cannot report of one task must not stand before what it reports of the next, for ever."""
+    broken, good = running(store, "broken"), running(store, "good")
+    site.redis.client.set(key("task", "broken"), "no record")
+    settings = WorkerSettings(redis_url=site.redis.url, queue="gpu_medium", scratch_dir=tmp_path)
+    beat = Beat(settings, store, Family(), Teller())
+    for lease in (broken, good):
+        beat.holdings.report(steps.fail(lease.task_id, lease.token, "no such model"))
+    beat.start()
+    assert ended(store, "good") is State.FAILED
+    beat.end()
+    assert beat.holdings.reports() == []
+
+
+def test_a_machine_that_was_paused_costs_nothing(site: Site, store: SyncStore) -> None:
+    """Everything stood still, the two loops that watch each other as well: that is no fault of either."""
+    assert site.redis.process
+    with site.worker(name="one", **PATIENCE) as one, site.worker(name="two", **PATIENCE) as two:
+        tasks = [submitted(store, seconds=12), submitted(store, seconds=12)]
+        wait_for("both run", lambda: all(record(store, task).state is State.PROCESSING for task in tasks))
+        _signal_all(signal.SIGSTOP, site.redis.process.pid, one.pid, two.pid)
+        time.sleep(9)  # longer than four times the patience
+        _signal_all(signal.SIGCONT, site.redis.process.pid, one.pid, two.pid)
+        assert [ended(store, task) for task in tasks] == [State.COMPLETED] * 2
+        assert (one.poll(), two.poll()) == (None, None)
+    assert [why(store, task) for task in tasks] == [[], []]
+
+
+def _signal_all(number: signal.Signals, redis: int, *workers: int) -> None:
+    """The workers with all their processes."""
+    os.kill(redis, number)
+    for worker in workers:
+        os.killpg(worker, number)

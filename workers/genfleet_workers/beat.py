@@ -13,12 +13,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from enum import StrEnum
+from typing import Any
 
 import orjson
 import structlog
 
 from genfleet.errors import StoreUnavailable
 from genfleet.store import capacity, redis_check, steps
+from genfleet.store.calls import Call
 from genfleet.store.client import SyncStore
 from genfleet.store.redis_check import Teller
 from genfleet.store.rights import Program
@@ -91,8 +93,11 @@ class Beat(threading.Thread):
 
     def main_turned(self) -> None:
         """Called by the main loop while it turns. It watches this thread as this thread watches it."""
-        self._main_turned = time.monotonic()
-        still = self._main_turned - self._turned
+        now = time.monotonic()
+        if now - self._main_turned > self._settings.patience_seconds:
+            self._turned = now  # the machine was paused, and this thread with it
+        self._main_turned = now
+        still = now - self._turned
         if self.ident and not self._over and still > SLOW * self._settings.patience_seconds:
             log.critical("beat_stands_still", seconds=round(still))
             self._leave()
@@ -112,7 +117,7 @@ class Beat(threading.Thread):
             self._deliver_last_reports()
             # Claimed after SIGTERM: Celery gives no process anything then, and says nothing.
             for held in reversed(self.holdings.leases()):
-                self._store.run(steps.hand_back(*held, "its worker stopped before a process had taken it"))
+                self._tell(steps.hand_back(*held, "its worker stopped before a process had taken it"))
             self._store.run(capacity.depart(self._settings.worker_id, self._settings.queue))
         except StoreUnavailable as error:
             log.warning("left_without_goodbye", reason=str(error))
@@ -133,7 +138,10 @@ class Beat(threading.Thread):
 
     def _turn(self) -> bool:
         """One beat and what comes with it. Whether it went well."""
-        self._turned = time.monotonic()
+        now = time.monotonic()
+        if now - self._turned > PERIOD.total_seconds() + self._settings.patience_seconds / 2:
+            self._main_turned = now  # the machine was paused, and the main loop with it
+        self._turned = now
         try:
             self._watch()
             self._beat()
@@ -164,6 +172,8 @@ class Beat(threading.Thread):
                 self.holdings.stop(held, now)
             elif verdict == "lost":
                 self.holdings.kill(held)
+            elif verdict == "done" and self._trouble:
+                self.holdings.let_go(held)  # the main loop, which would, may be what is broken
         self._follow(drain=answer.drain or bool(self._trouble))
         self._feed(now, answer.waiting, len(leases))
         if self._stop_by is not None and now >= self._stop_by:
@@ -233,13 +243,22 @@ class Beat(threading.Thread):
         grace = self._settings.grace.total_seconds()
         for held in reversed(leases):  # each becomes next in line, so the first one last
             # before the kill, so that the child cannot settle what it loses
-            self._store.run(steps.hand_back(*held, f"its worker had to stop, and {grace:g} seconds were not enough"))
+            self._tell(steps.hand_back(*held, f"its worker had to stop, and {grace:g} seconds were not enough"))
             self.holdings.kill(held)
 
     def _deliver_reports(self) -> None:
         for report in self.holdings.reports():
-            self._store.run(report)
+            self._tell(report)
             self.holdings.delivered(report)
+
+    def _tell(self, call: Call[Any]) -> None:
+        """Raises StoreUnavailable. A record that is broken keeps nobody from hearing of the others."""
+        try:
+            self._store.run(call)
+        except StoreUnavailable:
+            raise
+        except Exception:
+            log.exception("report_not_taken")
 
     def _deliver_last_reports(self) -> None:
         """There may be finished work among them: that is worth some patience with a Redis that does not answer."""

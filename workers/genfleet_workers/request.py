@@ -56,7 +56,8 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
         try:
             # A nonce of this very request. Not the broker's delivery tag: after a reconnect kombu delivers a message
             # again under the same one, although its task still runs here.
-            return self._claims.claim(self.id, self.type, self.request_dict, uuid.uuid4().hex, self.task.time_limit)
+            hard_limit = self.time_limits[0] or self.task.time_limit  # another producer's message may have its own
+            return self._claims.claim(self.id, self.type, self.request_dict, uuid.uuid4().hex, hard_limit)
         except StoreUnavailable as error:
             # What Celery knows how to survive: it connects again, and the message goes back to its queue.
             raise ConnectionError(str(error)) from error

@@ -98,8 +98,9 @@ class Chapter:
     @classmethod
     def read_all(cls, story: bytes | None) -> tuple[Chapter, ...]:
         """Those that `remember` in the prelude wrote, the oldest first."""
-        lines = (story or b"").decode(errors="replace").splitlines()
-        return tuple(cls._read(orjson.loads(line)) for line in lines)
+        # Not `splitlines`: what an engine said may hold what that takes for the end of a line, and JSON does not.
+        lines = (story or b"").decode(errors="replace").split("\n")
+        return tuple(cls._read(orjson.loads(line)) for line in lines if line)
 
     @classmethod
     def _read(cls, fields: Mapping[str, Any]) -> Chapter:

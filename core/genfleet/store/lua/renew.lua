@@ -19,9 +19,9 @@ local VERDICTS = { processing = 'held', cancelled = 'stop', completed = 'done' }
 local verdicts = { rests and 1 or 0, waiting }
 for i = 6, #ARGV, 2 do
   local id, token = ARGV[i], ARGV[i + 1]
-  local task = read(id, 'state', 'token', 'queue')
+  local readable, task = pcall(read, id, 'state', 'token', 'queue') -- a broken record takes no other task with it
   local verdict = 'lost'
-  if task.state and task.token == token then
+  if readable and task.state and task.token == token then
     verdict = VERDICTS[task.state] or 'lost'
     -- What was cancelled keeps its place until its process is gone: it still uses it.
     if verdict == 'held' or verdict == 'stop' then redis.call('ZADD', key.leases(task.queue), now + lease_ms, id) end

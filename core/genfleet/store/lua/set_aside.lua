@@ -1,6 +1,8 @@
 -- set_aside: what could not be judged, with its reason, and names and values of what is known of it.
 -- A task of ours that waits gets another message (`recover`), which is as bad if its worker does not know its type yet. So
 -- such a task has one letter for a reason, with the number of times that it came.
+-- Done although memory is full: what is kept has just left its list, and there is no more of it than so much.
+let_through()
 local reason, known = ARGV[1], {}
 for i = 2, #ARGV, 2 do known[ARGV[i]] = ARGV[i + 1] end
 local now = clock()
