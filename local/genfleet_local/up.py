@@ -94,6 +94,8 @@ async def up(options: Options, console: Console) -> None:
         environment = _environment(options, where)
         address = ProgramSettings.redis_at(where)
         teller = await asyncio.to_thread(look_at_start, address, Program.API, time.time())  # noqa: TID251  an entry point
+        if options.redis_url:
+            _done(console, f"Redis at {address}")
         api = await stack.enter_async_context(_api(options, environment, parts, console))
         store = AsyncStore(address)
         stack.push_async_callback(store.close)
@@ -160,7 +162,6 @@ def _environment(options: Options, redis_url: str) -> dict[str, str]:
 async def _redis(options: Options, parts: Parts, console: Console) -> AsyncIterator[tuple[str, Callable[[], bool]]]:
     """The address, and whether what we started is still there."""
     if options.redis_url:
-        _done(console, f"Redis at {ProgramSettings.redis_at(options.redis_url)}")
         yield options.redis_url, lambda: True
         return
     home = options.home

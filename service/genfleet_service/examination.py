@@ -65,7 +65,7 @@ def _set_aside(quarantined: int, letters: int) -> Finding:
     return Finding(
         "set aside",
         Severity.WARNING,
-        f"{quarantined} tasks in quarantine, {letters} messages that nobody could read",
+        f"in quarantine: {quarantined}; messages that no worker could read: {letters}",
         "they do not run by themselves",
-        "look at each, then send it again or remove it",
+        "look at each, then send it again or let it go: genfleet quarantine ls, genfleet dead-letters ls",
     )

@@ -50,6 +50,7 @@ def test_a_redis_is_examined_directly(evicting: str) -> None:
     assert done.status == 1
     assert "maxmemory-policy is allkeys-lru" in done.out
     assert "set maxmemory-policy noeviction" in done.out
+    assert f"{evicting}" in done.out
 
 
 def test_what_is_away_or_refused_is_told(api: httpx.Client, redis_server: Redis) -> None:

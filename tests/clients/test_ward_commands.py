@@ -40,6 +40,10 @@ def test_the_quarantine_at_the_command_line(api: httpx.Client, store: SyncStore)
     told = genfleet(api, "quarantine", "retry", first).out.strip()
     assert told == f"{first} is now {record(store, first).story[-1].new_id}"
     assert "retried, by key" in genfleet(api, "quarantine", "show", first).out
+    again = genfleet(api, "quarantine", "retry", second, first)
+    assert (again.status, "is not in quarantine" in again.err) == (2, True)
+    assert len(record(store, first).story) == 4
+    assert len(record(store, second).story) == 3
     assert "stays failed" in genfleet(api, "quarantine", "release", second).out
     assert genfleet(api, "quarantine", "release", second).status == 6
     assert genfleet(api, "quarantine", "ls", "--json").json["tasks"] == []
@@ -109,3 +113,13 @@ def test_the_python_client_has_them(api: httpx.Client, store: SyncStore) -> None
         assert client.resend_letters(dry_run=True)["matched"] == 1
         assert client.remove_letters(queue="gpu_medium")["done"] == 1
         assert client.remove_letter(1)["letter_id"] == 1
+
+
+def test_the_audit_log_at_the_command_line(api: httpx.Client, store: SyncStore) -> None:
+    """S27: a line for each change, with ids that are whole, however narrow the terminal is."""
+    task_id = poisoned(store, project="a")
+    genfleet(api, "quarantine", "release", task_id)
+
+    newest = genfleet(api, "audit", "--limit", "1").out.splitlines()[0]
+    assert "quarantine-release" in newest
+    assert f"{task_id} of a, by " in newest

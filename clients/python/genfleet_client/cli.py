@@ -33,7 +33,8 @@ app = typer.Typer(
     name="genfleet",
     help="Submit generation work, follow it, and watch the fleet that runs it.",
     epilog="Exit status: 0 done, 2 wrong request, 4 service unavailable, 5 key refused, 6 no such task, 8 over a limit; "
-    "after --wait also 1 the task failed, 3 it was cancelled, 7 it took too long.",
+    "after --wait also 1 the task failed, 3 it was cancelled, 7 it took too long.\n\nGENFLEET_URL and GENFLEET_API_KEY say where the "
+    "service is and who asks; where `genfleet up` was started they are not needed.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -407,7 +408,7 @@ def audit(
     if json_:
         show.as_json(answer)
         return
-    out.print(show.audit(answer["entries"]))
+    show.audit(out, answer["entries"])
     if answer["next"]:
         console.print(f"more with --before {answer['next']}", style="dim", highlight=False, markup=False)
 

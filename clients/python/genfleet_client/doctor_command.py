@@ -106,7 +106,7 @@ def _refused(url: str, error: ApiError) -> Finding:
                 "failure",
                 f"{url} does not know this key",
                 "every request is refused",
-                "set GENFLEET_API_KEY",
+                "set GENFLEET_API_KEY to a key of this service; where `genfleet up` was started it is not needed",
             )
         case 403:
             remedy = "use a key with the scope admin: genfleet keys create --scope admin"
@@ -119,8 +119,9 @@ def _refused(url: str, error: ApiError) -> Finding:
             remedy = "see whether Redis runs, and REDIS_URL of the API"
             return _finding("api", "redis", "failure", error.message, "the API can do nothing without it", remedy)
         case _:
+            told = error.message if url in error.message else f"{url}: {error.message}"
             remedy = "start it, or set GENFLEET_URL to where it is"
-            return _finding("api", "address", "failure", f"{url}: {error.message}", "nothing can be submitted", remedy)
+            return _finding("api", "address", "failure", told, "nothing can be submitted", remedy)
 
 
 def _disk() -> Iterator[Finding]:

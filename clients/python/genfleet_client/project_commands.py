@@ -58,7 +58,7 @@ def _add_bulk(app: typer.Typer, connect: Connect, out: Console) -> None:
         dry_run: DryRun = False,
         json_: AsJson = False,
     ) -> None:
-        """Submit all tasks of a project that failed and fit again; called again, it does none twice."""
+        """Submit again all failed tasks of a project that fit; called again, it does none twice."""
         filters = given(status=status, task_type=task_type, since=since, until=until, dry_run=dry_run)
         with connect() as client:
             tell_bulk(out, "submitted again", all_of(partial(client.retry_tasks, project), filters), json_=json_)

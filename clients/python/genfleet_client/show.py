@@ -51,11 +51,11 @@ def task_with_story(console: Console, found: Mapping[str, Any]) -> None:
     task(console, {name: value for name, value in found.items() if name != "story"})
     for chapter in found["story"]:
         worker = f" on {chapter['worker']}" if chapter["worker"] else ""
-        began = f", begun {_moment(chapter['started_at'])}" if chapter["started_at"] else ""
+        began = f", begun {_moment(chapter['started_at'], seconds=True)}" if chapter["started_at"] else ""
         more = chapter["reason"] or (f"as {chapter['new_task_id']}" if chapter["new_task_id"] else "")
         by = f", by key {chapter['key_id']}" if chapter["key_id"] else ""
         how = chapter["how"].replace("_", " ")
-        line = f"{_moment(chapter['at'])}  {how}{worker}{began}{by}{': ' + more if more else ''}"
+        line = f"{_moment(chapter['at'], seconds=True)}  {how}{worker}{began}{by}{': ' + more if more else ''}"
         console.print(Text("story  ", style="yellow") + Text(line, style="default"), soft_wrap=True)
 
 
@@ -140,9 +140,9 @@ def _tasks(rows: Sequence[Mapping[str, Any]], *, results: bool) -> Table:
     return table
 
 
-def _moment(timestamp: str) -> str:
+def _moment(timestamp: str, *, seconds: bool = False) -> str:
     """In the time zone of this machine, short: a task lives for a day."""
-    return datetime.fromisoformat(timestamp).astimezone().strftime("%d %b %H:%M")
+    return datetime.fromisoformat(timestamp).astimezone().strftime("%d %b %H:%M:%S" if seconds else "%d %b %H:%M")
 
 
 def _whereabouts(numbers: Mapping[str, int], project: str) -> str:
@@ -245,24 +245,17 @@ def keys(rows: Sequence[Mapping[str, Any]]) -> RenderableType:
     return table
 
 
-def audit(entries: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """Who changed what, a line each."""
-    table = Table(
-        "when", "action", "status", "who", "project", "about", "from", box=None, header_style="dim", pad_edge=False
-    )
-    table.columns[0].no_wrap = True
+def audit(console: Console, entries: Sequence[Mapping[str, Any]]) -> None:
+    """Who changed what, a line each, however long: what it was done to is there to be copied."""
+    width = max((len(entry["action"]) for entry in entries), default=0)
     for entry in entries:
+        what = " of ".join(name for name in (entry["target"], entry["project"]) if name)
         who = f"{entry['name']} ({entry['key_id']})" if entry["key_id"] else entry["name"]
-        cells = (
-            entry["action"],
-            str(entry["status"] or "done"),
-            who,
-            entry["project"],
-            entry["target"],
-            entry["address"],
-        )
-        table.add_row(Text(_moment(entry["at"])), *(Text(cell or "") for cell in cells))
-    return table
+        line = f"  {entry['status'] or 'done':4}  {entry['action']:{width}}  {what}{', ' if what else ''}by {who}"
+        at = Text(_moment(entry["at"], seconds=True), style="dim")
+        console.print(at + Text(f"{line} from {entry['address']}", style="default"), soft_wrap=True)
+    if not entries:
+        console.print(Text("nothing was changed", style="dim"))
 
 
 def _lines(waiting: Mapping[str, int]) -> Text:

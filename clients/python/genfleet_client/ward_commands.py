@@ -66,6 +66,7 @@ def quarantine(connect: Connect, out: Console) -> typer.Typer:
                 filters = given(project_id=project, task_type=task_type, dry_run=dry_run)
                 tell_bulk(out, "submitted again", all_of(client.retry_quarantined, filters), json_=json_)
                 return
+            _check_they_wait(client, task_ids)
             answers = [client.retry(task_id) for task_id in task_ids]
         if json_:
             show.as_json({"retried": answers})
@@ -81,9 +82,17 @@ def quarantine(connect: Connect, out: Console) -> typer.Typer:
     return app
 
 
+def _check_they_wait(client: Client, task_ids: Sequence[str]) -> None:
+    """Those that were submitted again or let go do not: another retry would be one more task that does the same work."""
+    for task_id in task_ids:
+        if not client.task(task_id)["quarantined_at"]:
+            seen = f"genfleet quarantine show {task_id} tells why. Once more all the same: genfleet retry {task_id}"
+            raise typer.BadParameter(f"{task_id} is not in quarantine; {seen}")
+
+
 def dead_letters(connect: Connect, out: Console) -> typer.Typer:
-    """The commands on messages that could not be judged; each needs a key with the scope admin."""
-    app = typer.Typer(help="Messages that could not be judged: look, send again, remove.", no_args_is_help=True)
+    """The commands on messages that no worker could read; each needs a key with the scope admin."""
+    app = typer.Typer(help="Messages that no worker could read: look, send again, remove.", no_args_is_help=True)
 
     @app.command()
     def ls(

@@ -43,7 +43,7 @@ class Finding:
     """Whether no program may start on such a Redis: what it accepts would be lost."""
 
     def __str__(self) -> str:
-        return f"{self.found}: {self.why}. {self.remedy}" if self.why else self.found
+        return f"{self.found}: {self.why}. To do: {self.remedy}" if self.why else self.found
 
 
 @dataclass(frozen=True, slots=True)

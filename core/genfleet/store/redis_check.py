@@ -177,7 +177,8 @@ def findings_at(url: str | None = None) -> list[dict[str, str]]:
     except ConfigurationError as error:
         return [_shown(Finding("address", Severity.FAILURE, str(error), "no program can start", "correct it"))]
     try:
-        seen = look(store, Program.API, time.time())  # noqa: TID251  compared with the clock of Redis, and nothing else
+        here = Finding("address", Severity.OK, f"{store.address}, looked at from here")
+        seen = (here, *look(store, Program.API, time.time()))  # noqa: TID251  compared with the clock of Redis, and nothing else
     except StoreUnavailable as error:
         remedy = "see whether it runs, and whether REDIS_URL is right"
         seen = (
