@@ -55,7 +55,7 @@ def _workers(queue: QueueSeen) -> Finding:
             "see whether these processes still run, and reach Redis",
         )
     return Finding(
-        name, Severity.OK, f"{len(queue.workers)} up, {queue.running} tasks running, {queue.waiting} waiting"
+        name, Severity.OK, f"{len(queue.workers)} up; tasks: {queue.running} running, {queue.waiting} waiting"
     )
 
 

@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import signal
 import sys
+import textwrap
 import time
 from random import SystemRandom
 from types import FrameType
@@ -23,7 +25,6 @@ from typing import NoReturn
 
 import psutil
 
-from bench.report import table
 from tests.chaos.every import campaigns
 from tests.chaos.runner import Runner, end_all
 from tests.chaos.table import remember
@@ -46,7 +47,10 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="say what there is")
     said = parser.parse_args()
     if said.list:
-        sys.stdout.write(table(("row", "promise"), [(each.id, each.promise) for each in known.values()]))
+        width = max(map(len, known)) + 2
+        for each in known.values():
+            lines = textwrap.wrap(each.promise, shutil.get_terminal_size().columns - width)
+            sys.stdout.write(f"{each.id:{width}}" + f"\n{'':{width}}".join(lines) + "\n")
         return 0
     unknown = [name for name in said.names if name not in known]
     if unknown:
