@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from tests.clients.command import genfleet
+from tests.support.api_server import KUBECONFIG
 from tests.support.sentinels import server
 from tests.support.servers import Redis, Site, free_port, program
 from tests.support.waiting import wait_for
@@ -72,7 +73,10 @@ def test_what_is_away_or_refused_is_told(api: httpx.Client, redis_server: Redis)
 def test_no_program_starts_on_a_redis_that_evicts(evicting: str, site: Site, module: str) -> None:
     """XC-009, M13: exit status 2, the reason and the remedy; no traceback."""
     log = site.folder / "refused.log"
-    with program(module, log=log, environment=site.environment(REDIS_URL=evicting, POD_NAMESPACE="x")) as process:
+    cluster = site.folder / "kubeconfig"  # of the operator, whose other settings have to be good
+    cluster.write_text(KUBECONFIG.format(port=free_port()))
+    environment = site.environment(REDIS_URL=evicting, POD_NAMESPACE="x", KUBECONFIG=str(cluster))
+    with program(module, log=log, environment=environment) as process:
         assert process.wait(30) == 2
 
     said = log.read_text()
