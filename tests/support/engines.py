@@ -1,6 +1,7 @@
 """Engines that do what a test's `task_data` says. Real engines plug in the same way: GENFLEET_ENGINES=module:function.
 
 - seconds: how long to work; later: how long in each attempt after the first, if that differs
+- until: a file that ends the work when it is there
 - fail: the name of the error to raise then; fails: in how many attempts, all of them if it does not say; die: SIGKILL oneself
 - silent: how long to sleep first, in one go and without a word
 - stubborn: go on when told to stop; marks: a file that is told of each start, stop and end
@@ -37,6 +38,8 @@ class Acting:
         try:
             time.sleep(float(says.get("silent", 0)))
             _work(_seconds(says, job.token), report)
+            while "until" in says and not Path(says["until"]).exists():
+                time.sleep(0.02)
         except SoftTimeLimitExceeded:
             _mark(says, f"stop {job.task_id} {job.token}")
             if says.get("stubborn"):

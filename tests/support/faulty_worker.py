@@ -13,12 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 from celery import signals
+from celery.worker import state
 
 from genfleet_workers.main import main
 
 
 def stuck(_consumer: Any) -> None:
-    """The main loop stands still."""
+    """The main loop stands still, once it has heard that a process took the task: before, it would not know of the process."""
+    if not state.active_requests:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)  # SIGALRM again
+        return
     time.sleep(600)
 
 

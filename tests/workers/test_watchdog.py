@@ -114,13 +114,14 @@ def test_a_main_loop_that_stands_still_ends_the_worker_when_its_work_is_done(
     site: Site, store: SyncStore, tmp_path: Path
 ) -> None:
     """What runs is finished and counts; what the worker can no longer take is run by another; people can see why."""
-    marks = tmp_path / "marks"
-    running = submitted(store, seconds=6, marks=str(marks))
+    marks, seen = tmp_path / "marks", tmp_path / "seen"
+    running = submitted(store, until=str(seen), marks=str(marks))
     with faulty(site, "stuck") as worker:
         process_of(marks)
         worker.send_signal(signal.SIGALRM)
         waiting = submitted(store)
-        trouble = wait_for("it says so", lambda: _trouble(store))
+        trouble = wait_for("it says so", lambda: _trouble(store), within=40)
+        seen.touch()
         assert worker.wait(40) == BROKEN
         assert record(store, running).state is State.COMPLETED
         assert queue_seen(store).workers == ()

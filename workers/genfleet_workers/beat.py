@@ -170,6 +170,8 @@ class Beat(threading.Thread):
         for held, verdict in zip(leases, answer.verdicts, strict=True):
             if verdict == "stop":
                 self.holdings.stop(held, now)
+            elif verdict == "done":
+                self.holdings.settled(held)
             elif verdict == "lost":
                 self.holdings.kill(held)
             elif verdict == "done" and self._trouble:

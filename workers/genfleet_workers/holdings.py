@@ -46,6 +46,8 @@ class Holding:
     """What that process does, and since when."""
     over: bool = False
     """Whether it is no longer ours: its process is about to end, and there is nothing more to judge."""
+    settled: bool = False
+    """Whether Redis has its result. Its process has only to say so, which a main loop that stands still never hears."""
     kill_at: float | None = None
     """When it is killed if it has not stopped by itself, by the clock of the caller."""
 
@@ -103,9 +105,9 @@ class Holdings:
             return list(self._held)
 
     def at_work(self) -> bool:
-        """Whether anything is held that is still ours."""
+        """Whether anything is held that is still ours, and not settled yet."""
         with self._lock:
-            return any(not holding.over for holding in self._held.values())
+            return any(not (holding.over or holding.settled) for holding in self._held.values())
 
     # -- judging -------------------------------------------------------------------------------------------------------
 
@@ -195,6 +197,12 @@ class Holdings:
                 self._signal(holding, signal.SIGTERM)
             elif now >= holding.kill_at:
                 self._signal(holding, signal.SIGKILL)
+
+    def settled(self, key: tuple[str, int]) -> None:
+        """Its result is with Redis. What its process does until it says so is still judged."""
+        with self._lock:
+            if holding := self._held.get(key):
+                holding.settled = True
 
     def kill(self, key: tuple[str, int]) -> None:
         """SIGKILL at once: the task is no longer ours, and whatever still runs does harm."""
