@@ -26,7 +26,7 @@ TAG ?= $(VERSION)
 ARGS ?=
 
 # How many files of tests run side by side. Most of the time they wait for real programs, so more than there are cores.
-PROCESSES ?= 4
+PROCESSES ?= 3
 
 # Which Python to build .venv with: make test PYTHON=/opt/python3.13/bin/python3. Otherwise the first of these that will do.
 PYTHON ?=
@@ -47,9 +47,8 @@ up: $(INSTALLED) ## Run everything on this machine: Redis, API and workers
 install: $(INSTALLED) ## Make or renew .venv and stop there
 	@:
 
-# Files in their order, those of tests/chaos first: they are the longest, and the end is not spent waiting for one of them.
 test: $(INSTALLED) ## Run the tests, files side by side; PROCESSES=0 runs one after the other, for a debugger
-	@env -u KUBECONFIG $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@env -u KUBECONFIG $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
 
 cluster-test: $(INSTALLED) ## Run the tests that need a cluster, on the one that KUBECONFIG names
 	@$(BIN)/python -m pytest tests/cluster $(ARGS)
