@@ -146,9 +146,7 @@ class Life(RuleBasedStateMachine):
         name, token = self.leases[pick % len(self.leases)]
         known = self.known[name]
         (verdict,) = self.store.run(steps.renew(worker, QUEUE, b"{}", [(name, token)])).verdicts
-        expected = "lost"
-        if known.token == token and known.state in (State.PROCESSING, State.CANCELLED):
-            expected = "held" if known.state is State.PROCESSING else "stop"
+        expected = VERDICTS.get(known.state, "lost") if known.token == token else "lost"
         assert verdict == expected
 
     @rule(name=NAMES)
@@ -286,4 +284,6 @@ class Life(RuleBasedStateMachine):
         self.store.run(chores.reap([QUEUE]))
 
 
+VERDICTS = {State.PROCESSING: "held", State.CANCELLED: "stop", State.COMPLETED: "done"}
+"""What a worker hears of an attempt that is, or was, the present one."""
 _ENDS = {"complete": State.COMPLETED, "fail": State.FAILED}
