@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+from genfleet.store.client import SyncStore
 from tests.support.servers import Redis, Site, free_port
 
 
@@ -63,6 +64,12 @@ class Run:
         server.start()
         self.stack.callback(server.stop)
         return server
+
+    def store(self, redis: Redis) -> SyncStore:
+        """The store on that Redis, by a way that has no fault."""
+        opened = SyncStore(redis.url)
+        self.stack.callback(opened.close)
+        return opened
 
     def site(self, redis: Redis | None = None) -> Site:
         """An installation on that Redis, or on a new one."""

@@ -71,8 +71,7 @@ def installation(run: Run, name: str = "site", *, workers: int = 1, concurrency:
     """Running, with its link whole."""
     redis = run.redis(name=name)
     link = run.stack.enter_context(proxy(redis.port))
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     site = Site(redis, run.folder / name)
     api = run.stack.enter_context(site.api(REDIS_URL=link.url, **LIMITS))
     for number in range(workers):

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import redis as redis_client
 
 from genfleet.contract.keys import key
-from genfleet.contract.states import State
+from genfleet.contract.states import State, is_final
 from genfleet.store import steps
 from genfleet.store.client import SyncStore
 from genfleet.store.records import TaskRecord
 from tests.support.servers import Redis
 from tests.support.waiting import comes_true
 
-ENDS = tuple(state for state in State if state in (State.COMPLETED, State.FAILED, State.CANCELLED))
+ENDS = tuple(filter(is_final, State))
 
 
 @dataclass(frozen=True, slots=True)

@@ -206,7 +206,7 @@ class Life(RuleBasedStateMachine):
             assert (name.encode() in waiting) == (queued and known.in_line), f"{name}: {known}"
             assert (name.encode() in scheduled) == (queued and not known.in_line), f"{name}: {known}"
         ends = Counter(known.state for known in self.known.values() if is_final(known.state))
-        for state in (State.COMPLETED, State.FAILED, State.CANCELLED):
+        for state in filter(is_final, State):
             assert int(counted.get(f"{state}_tasks".encode(), 0)) == ends[state], f"{state} is counted once for each"
         owed = sum(known.calls_back and known.state in (State.COMPLETED, State.FAILED) for known in self.known.values())
         assert webhooks == owed, "one webhook for each task that has one"

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from bench.report import table
 from tests.chaos.campaign import Campaign, Finding
 from tests.chaos.every import campaigns
-from tests.chaos.runner import Result, saved
+from tests.chaos.runner import Result
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURED = ROOT / "docs" / "reliability.json"
@@ -27,8 +28,8 @@ def remember(results: Sequence[Result], *, seed: int, at: float) -> None:
     for result in results:
         if result.ours is not None:
             rows[result.campaign.id] = {
-                "ours": json.loads(saved(result.ours)),
-                "peer": json.loads(saved(result.peer)) if result.peer else None,
+                "ours": asdict(result.ours),
+                "peer": asdict(result.peer) if result.peer else None,
                 "seed": seed,
                 "on": f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}",
                 "cores": os.cpu_count(),

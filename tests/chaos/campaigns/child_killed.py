@@ -8,7 +8,6 @@ import time
 from pathlib import Path
 
 from genfleet.contract.keys import key
-from genfleet.store.client import SyncStore
 from tests.chaos.campaign import Campaign, Finding, Run
 from tests.chaos.figures import spread
 from tests.chaos.ledger import verdict
@@ -22,8 +21,7 @@ AT_ONCE = 4
 def ours(run: Run) -> Finding:
     """Four at a time."""
     redis = run.redis()
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     run.stack.enter_context(run.site(redis).worker(concurrency=AT_ONCE))
     marks = run.folder / "marks"
     killed: dict[str, float] = {}

@@ -64,8 +64,7 @@ def ours(run: Run) -> Finding:
     full = run.trials > SHORT
     redis = run.redis()
     site = run.site(redis)
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     marks = Marks(run.folder / "marks")
     clocks = {f"{name}@test": _clock(run, name, wrong) for name, wrong in (("ahead", AHEAD_S), ("behind", BEHIND_S))}
     clients = []

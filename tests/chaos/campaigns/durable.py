@@ -112,8 +112,7 @@ STOP_WITHIN_S = 30.0
 def cancelled(run: Run) -> Finding:
     """Cancel what waits and what runs, restart everything, and see what starts."""
     redis = run.redis()
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     fleet = _ours(run, redis)
     fleet.start()
     marks = run.folder / "marks"
@@ -193,8 +192,7 @@ BEHIND_S = 30.0
 def delayed(run: Run) -> Finding:
     """Kill everything while they wait and while they run, and look at when each started."""
     redis = run.redis()
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     fleet = _ours(run, redis)
     span = max(2.0, run.trials / A_SECOND)
     soonest = SOONEST_S if span > SOONEST_S else 2.0

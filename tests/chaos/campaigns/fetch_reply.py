@@ -6,7 +6,6 @@ found by `recover`: the record waits, and its list has handed out what came afte
 
 from __future__ import annotations
 
-from genfleet.store.client import SyncStore
 from tests.chaos.campaign import Campaign, Finding, Run
 from tests.chaos.ledger import verdict, wait_for_ends
 from tests.chaos.proxy import proxy
@@ -26,8 +25,7 @@ def ours(run: Run) -> Finding:
     """Cut each fetch that brings a task, and see all tasks end once."""
     redis = run.redis()
     site = run.site(redis)
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     link = run.stack.enter_context(proxy(redis.port))
     run.stack.enter_context(site.api())  # does the chores; its way to Redis is whole
     run.stack.enter_context(site.worker(REDIS_URL=link.url))

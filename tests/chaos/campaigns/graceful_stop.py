@@ -10,7 +10,6 @@ from subprocess import Popen, TimeoutExpired
 from typing import Any
 
 from genfleet.contract.states import State
-from genfleet.store.client import SyncStore
 from tests.chaos.campaign import Campaign, Finding, Run
 from tests.chaos.figures import spread
 from tests.chaos.ledger import verdict
@@ -27,8 +26,7 @@ def ours(run: Run) -> Finding:
     """Ten at a time. Tasks take from a fifth of the grace to twice as long; handed back, they are done at once."""
     grace = 10.0 if run.trials >= AT_ONCE else 2.0
     redis = run.redis()
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     site = run.site(redis)
     ids: list[str] = []
     exits: list[float] = []

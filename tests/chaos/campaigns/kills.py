@@ -109,8 +109,7 @@ def ours(run: Run) -> Finding:
     """Kill under load, see every task end once, and how long what was lost was away."""
     redis = run.redis()
     site = run.site(redis)
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     programs = run.stack.enter_context(nursery())
     programs.start(
         "genfleet_service", log=run.folder / "api.log", environment=site.environment(PORT=str(free_port()), API_KEY=KEY)

@@ -40,8 +40,7 @@ def ours(run: Run) -> Finding:
     """The 17, then mutations of a good message; two workers, and a task of ours after every ten."""
     redis = run.redis()
     site = run.site(redis)
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     run.stack.enter_context(site.api())  # does the chores
     names = ("worker1", "worker2")
     # A process is replaced after ten tasks otherwise: a second or two, hundreds of times, that prove nothing here.

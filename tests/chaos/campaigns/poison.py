@@ -9,7 +9,6 @@ from typing import Any
 import psutil
 
 from genfleet.contract.states import State
-from genfleet.store.client import SyncStore
 from genfleet.store.records import TaskRecord
 from tests.chaos.campaign import Campaign, Finding, Run
 from tests.chaos.figures import spread
@@ -28,8 +27,7 @@ HARMS_PEER = ("kills itself", "segfaults", "exits")
 def ours(run: Run) -> Finding:
     """Each kind in turn; two harmless tasks for each."""
     redis = run.redis()
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     site = run.site(redis)
     worker = run.stack.enter_context(site.worker(concurrency=4, **ENGINES, **LIMITS))
     kinds = list(islice(cycle(DEADLY), run.trials))

@@ -13,7 +13,6 @@ import httpx
 import redis as redis_client
 from kombu.exceptions import OperationalError
 
-from genfleet.store.client import SyncStore
 from tests.chaos.campaign import Campaign, Finding, Run
 from tests.chaos.ledger import ended, verdict
 from tests.chaos.stock import Stock
@@ -55,8 +54,7 @@ def ours(run: Run) -> Finding:
     """Accept tasks, fill Redis up, see that more are refused properly, and that those that were accepted end all the same."""
     redis = run.redis("--maxmemory", FULL, "--maxmemory-policy", "noeviction")
     site = run.site(redis)
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     api = run.stack.enter_context(site.api(**UNLIMITED))
     worker = run.stack.enter_context(site.worker(concurrency=2))
     answers = [_submit(api) for _ in range(run.trials)]

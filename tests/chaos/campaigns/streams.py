@@ -33,8 +33,7 @@ def ours(run: Run) -> Finding:
     """Follow tasks that a real worker runs, while one thing after the other is cut or restarted."""
     redis = run.redis()
     site = run.site(redis)
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     behind = run.stack.enter_context(proxy(redis.port))
     port = free_port()
     before = run.stack.enter_context(proxy(port))

@@ -19,7 +19,6 @@ import redis
 
 from bench.submit import LIMITS, SERVERS
 from genfleet.contract.keys import key
-from genfleet.store.client import SyncStore
 from genfleet.store.scripts import script
 from genfleet_client import Client, Retries
 from tests.chaos.campaign import Campaign, Finding, Run
@@ -57,8 +56,7 @@ def cut_ours(run: Run) -> Finding:
     """Cut half of the answers between Redis and the API, the others between the API and its client."""
     server = run.redis()
     site = run.site(server)
-    store = SyncStore(server.url)
-    run.stack.callback(store.close)
+    store = run.store(server)
     behind = run.stack.enter_context(proxy(server.port))
     api = run.stack.enter_context(site.api(REDIS_URL=behind.url, **LIMITS))
     before = run.stack.enter_context(proxy(api.base_url.port or 0))

@@ -12,7 +12,6 @@ from subprocess import Popen
 import psutil
 
 from genfleet.store import capacity
-from genfleet.store.client import SyncStore
 from tests.chaos.campaign import Campaign, Finding, Run
 from tests.chaos.figures import spread
 from tests.chaos.ledger import verdict
@@ -29,8 +28,7 @@ HEALTHY = "healthy@test"
 def ours(run: Run) -> Finding:
     """Half of the attempts are over the moment their process goes on, so that they come up with a stale result."""
     redis = run.redis()
-    store = SyncStore(redis.url)
-    run.stack.callback(store.close)
+    store = run.store(redis)
     site = run.site(redis)
     store.run(capacity.drain(HEALTHY))
     number = min(AT_ONCE, run.trials)
