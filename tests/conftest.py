@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,13 @@ import pytest
 
 from genfleet.store.client import SyncStore
 from tests.support.servers import Redis, Site, free_port
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leaks_are_told_where_they_were_made() -> Iterator[None]:
+    """Whatever a file of tests leaves open fails there, and not in a test of another file that collects it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -32,9 +32,11 @@ def next_out(redis_server: Redis) -> bytes:
     return message
 
 
-def _let_leases_run_out(redis_server: Redis, *ids: str) -> None:
-    """As if their workers had not been heard of for a lease."""
-    redis_server.client.zadd(key("leases", "gpu_medium"), dict.fromkeys(ids, 1))
+def _let_leases_run_out(redis_server: Redis, *ids: str, looked_ms_ago: int = 0) -> None:
+    """As if their workers had not been heard of for a lease, and somebody had looked at the leases so long ago."""
+    redis_server.client.zadd(key("leases", "gpu_medium"), {name: number + 1 for number, name in enumerate(ids)})
+    seconds, micros = redis_server.client.time()
+    redis_server.client.set(key("last_reap"), seconds * 1000 + micros // 1000 - looked_ms_ago)
 
 
 def test_a_broken_record_does_not_cost_a_worker_its_other_leases(store: SyncStore, redis_server: Redis) -> None:
@@ -49,7 +51,6 @@ def test_a_broken_record_does_not_cost_a_worker_its_other_leases(store: SyncStor
 
 def test_the_task_of_a_lost_worker_is_next_in_line_under_a_new_token(store: SyncStore, redis_server: Redis) -> None:
     """A lease that ran out puts its task before those that wait, and fences its old worker off at once."""
-    store.run(chores.reap(QUEUES))
     running(store, "lost")
     submitted(store, "patient")
     redis_server.client.hset(UNACKED, "lost.1", "[]")
@@ -67,7 +68,6 @@ def test_the_task_of_a_lost_worker_is_next_in_line_under_a_new_token(store: Sync
 
 def test_a_lease_that_is_renewed_is_not_reaped(store: SyncStore, redis_server: Redis) -> None:
     """A worker that beats keeps what it runs."""
-    store.run(chores.reap(QUEUES))
     lease = running(store, "a")
     _let_leases_run_out(redis_server, "a")
     assert store.run(steps.renew("w", "gpu_medium", b"{}", [("a", lease.token)])).verdicts == ("held",)
@@ -77,7 +77,6 @@ def test_a_lease_that_is_renewed_is_not_reaped(store: SyncStore, redis_server: R
 
 def test_a_task_that_takes_three_workers_with_it_is_set_aside(store: SyncStore, redis_server: Redis) -> None:
     """Poison does not go round for ever: after the third lost worker it fails, once, with its story."""
-    store.run(chores.reap(QUEUES))
     submitted(store, "poison")
     for token in range(1, scripts.CRASHES_ALLOWED + 1):
         assert store.run(steps.claim("poison", str(token), "w", f"poison.{token}")).verdict == "run"
@@ -93,10 +92,8 @@ def test_a_task_that_takes_three_workers_with_it_is_set_aside(store: SyncStore, 
 
 def test_after_an_outage_longer_than_a_lease_everyone_gets_one_more(store: SyncStore, redis_server: Redis) -> None:
     """While Redis was away nobody could renew, so no worker is taken for lost until it could."""
-    store.run(chores.reap(QUEUES))
     running(store, "a")
-    _let_leases_run_out(redis_server, "a")
-    redis_server.client.decrby(key("last_reap"), 60_000)  # nobody has looked for a minute
+    _let_leases_run_out(redis_server, "a", looked_ms_ago=60_000)
 
     assert store.run(chores.reap(QUEUES)) == 0
     assert record(store, "a").state is State.PROCESSING
@@ -107,10 +104,8 @@ def test_after_an_outage_longer_than_a_lease_everyone_gets_one_more(store: SyncS
 def test_a_redis_that_is_slow_is_not_away(store: SyncStore, redis_server: Redis) -> None:
     """T12: at two seconds for an answer, looks at the leases are five apart. Lost workers are found all the same."""
     slow = timedelta(seconds=2)
-    store.run(chores.reap(QUEUES, slow))
     running(store, "a")
-    _let_leases_run_out(redis_server, "a")
-    redis_server.client.decrby(key("last_reap"), 5_000)
+    _let_leases_run_out(redis_server, "a", looked_ms_ago=5_000)
 
     assert store.run(chores.reap(QUEUES, slow)) == 1
 
@@ -121,10 +116,8 @@ def test_an_answer_that_is_late_for_once_does_not_make_redis_slow(store: SyncSto
     for wait_s in (0.0, 2.0):
         with rounds.timed():
             time.sleep(wait_s)
-    store.run(chores.reap(QUEUES))
     running(store, "a")
-    _let_leases_run_out(redis_server, "a")
-    redis_server.client.decrby(key("last_reap"), 5_000)
+    _let_leases_run_out(redis_server, "a", looked_ms_ago=5_000)
 
     assert store.run(rounds.chores()["reaped"]) == 0
 
@@ -273,11 +266,10 @@ def test_what_was_accepted_survives_a_killed_redis(store: SyncStore, redis_serve
 
 def test_tasks_that_come_back_together_keep_their_order(store: SyncStore, redis_server: Redis) -> None:
     """The one that has waited longest is next, and those that are in line already are not taken for lost."""
-    store.run(chores.reap(QUEUES))
-    for number, name in enumerate("abcd"):
+    for name in "abcd":
         running(store, name)
-        redis_server.client.zadd(key("leases", "gpu_medium"), {name: number + 1})
     redis_server.client.delete(LIST)  # their workers took the messages
+    _let_leases_run_out(redis_server, *"abcd")
     assert store.run(chores.reap(QUEUES)) == 4
 
     order = [json.loads(message)["headers"]["id"] for message in redis_server.client.lrange(LIST, 0, -1)]
@@ -299,7 +291,6 @@ def test_out_of_order_is_not_lost(store: SyncStore, redis_server: Redis) -> None
 
 def test_one_broken_record_does_not_keep_others_from_their_chores(store: SyncStore, redis_server: Redis) -> None:
     """What cannot be read is set aside with its reason; the chores of all others are done in the same round."""
-    store.run(chores.reap(QUEUES))
     for name in ("broken", "whole"):
         submitted(store, name)
         redis_server.client.hset(key("task", name), mapping={"pushed": 1, "missed": 2})

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 
 import httpx
 import orjson
+import pytest
 import redis
 
 from genfleet.contract.keys import PREFIX
@@ -108,24 +110,35 @@ ODD = (
 )  # fmt: skip
 
 
-def test_no_name_becomes_part_of_a_script(api: httpx.Client, redis_server: Redis) -> None:
+@pytest.fixture
+def free(api: httpx.Client) -> Iterator[httpx.Client]:
+    """The API, by a key without limits."""
+    wanted = {
+        "name": "no limits",
+        "scopes": ["submit", "read", "admin"],
+        "submissions_per_minute": 0,
+        "project_tasks": 0,
+    }
+    made = api.post("/api/v1/keys", json=wanted).json()["api_key"]
+    with httpx.Client(base_url=api.base_url, headers={"X-API-Key": made}, trust_env=False, timeout=20) as client:
+        yield client
+
+
+def test_no_name_becomes_part_of_a_script(free: httpx.Client, redis_server: Redis) -> None:
     """S17: whatever a project, a type, a field or an idempotency key is called, it is kept as it is and nothing else happens."""
     redis_server.client.set("canary", "alive")
-    free = {"name": "no limits", "scopes": ["submit", "read", "admin"], "submissions_per_minute": 0, "project_tasks": 0}
-    made = api.post("/api/v1/keys", json=free).json()["api_key"]
-    api = httpx.Client(base_url=api.base_url, headers={"X-API-Key": made}, trust_env=False, timeout=20)
     for name in ODD:
-        answer = post(api, submission(project_id=name, task_data={name: name}, metadata={name: [name]}))
+        answer = post(free, submission(project_id=name, task_data={name: name}, metadata={name: [name]}))
         assert answer.status_code == httpx.codes.OK, (name, answer.text)
-        task = api.get(f"/api/v1/tasks/{answer.json()['task_id']}").json()
+        task = free.get(f"/api/v1/tasks/{answer.json()['task_id']}").json()
         assert (task["project_id"], task["task_data"], task["metadata"]) == (name, {name: name}, {name: [name]})
-        assert post(api, submission(task_type=name)).status_code == httpx.codes.BAD_REQUEST
+        assert post(free, submission(task_type=name)).status_code == httpx.codes.BAD_REQUEST
         # Nothing but these words is in a queue, whatever the path says.
-        assert api.post("/api/v1/queues/x/pause", json={"reason": name}).status_code == httpx.codes.NOT_FOUND
-        assert api.post("/api/v1/queues/default/pause", json={"reason": name}).json()["paused"]["reason"] == name
+        assert free.post("/api/v1/queues/x/pause", json={"reason": name}).status_code == httpx.codes.NOT_FOUND
+        assert free.post("/api/v1/queues/default/pause", json={"reason": name}).json()["paused"]["reason"] == name
     for name in filter(lambda name: name.isascii() and name.isprintable() and " " not in name, ODD):
         first, again = (
-            api.post("/api/v1/tasks/submit", json=submission(), headers={"Idempotency-Key": name}) for _ in range(2)
+            free.post("/api/v1/tasks/submit", json=submission(), headers={"Idempotency-Key": name}) for _ in range(2)
         )
         assert first.json()["task_id"] == again.json()["task_id"]
     assert redis_server.client.get("canary") == b"alive"

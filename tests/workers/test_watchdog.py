@@ -101,6 +101,25 @@ def test_finished_work_counts_although_redis_was_away_when_its_process_ended(
     assert (why(store, task_id), marks.read_text().count("start")) == ([], 1)
 
 
+def test_a_death_while_redis_is_away_is_no_fault_of_the_worker(site: Site, store: SyncStore, tmp_path: Path) -> None:
+    """A main loop that connects again cannot see its processes end. The task is given up; the worker goes on."""
+    marks = tmp_path / "marks"
+    task_id = submitted(store, seconds=60, later=0, marks=str(marks))
+    with site.worker(concurrency=2, **PATIENCE) as worker:
+        child = process_of(marks)
+        log = site.folder / "worker.log"
+        site.redis.stop()
+        wait_for("it connects again", lambda: "broker_unreachable" in log.read_text(), within=20)
+        os.kill(child, signal.SIGKILL)
+        wait_for("it is given up", lambda: "taken_away" in log.read_text(), within=20)
+        site.redis.start()
+        assert ended(store, task_id) is State.COMPLETED
+        assert worker.poll() is None
+
+    assert "worker_is_broken" not in log.read_text()
+    assert why(store, task_id) == [("lost", "its process is gone, and its worker did not notice")]
+
+
 def _is_dead(pid: int) -> bool:
     return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 

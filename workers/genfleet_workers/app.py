@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from mmap import mmap
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         """Called when an attempt failed, and each second until the next one."""
         maybe_shutdown()
         if not self.first_connection_attempt:  # the file says that this worker has been ready
-            self.app.show_turn()
+            self.app.show_turn(connecting=True)
 
 
 def run_worker(settings: WorkerSettings, teller: Teller) -> int:
@@ -168,14 +169,14 @@ def run_worker(settings: WorkerSettings, teller: Teller) -> int:
     app.claims = Claims(store, beat.holdings, settings.worker_id, settings.queue, settings.gpus)
     app.conf.broker_transport_options["receive"] = Reception(app.claims, app.now)
     beat.asked = lambda: app.claims.asked
-    app.show_turn = lambda: _show_turn(beat, settings.beat_file)
+    app.show_turn = partial(_show_turn, beat, settings.beat_file)
     app.unfit = mmap(-1, 1)
     app.steps["consumer"].add(KeepPlaces)
     _connect_signals(app, settings, beat)
     quiet = not settings.remote_control
     worker = app.Worker(
         hostname=settings.worker_id,
-        pool="prefork",
+        pool="genfleet_workers.pool:Pool",
         without_gossip=quiet,
         without_mingle=True,  # it waits a second for answers that matter to Celery's own revoke alone
         without_heartbeat=quiet,
@@ -235,8 +236,8 @@ def _processes(worker: Any) -> Collection[int] | None:
         return None
 
 
-def _show_turn(beat: Beat, file: Path | None) -> None:
-    beat.main_turned()
+def _show_turn(beat: Beat, file: Path | None, *, connecting: bool = False) -> None:
+    beat.main_turned(connecting=connecting)
     if file:
         file.touch()
 

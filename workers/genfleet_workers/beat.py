@@ -76,6 +76,8 @@ class Beat(threading.Thread):
         """Why this worker has to be replaced."""
         self._main_turned = self._turned = time.monotonic()
         """When the main loop was seen to turn, and when this one last did."""
+        self._minds_since = self._turned
+        """Since when the main loop has looked after its processes, which it doesn't while it connects to Redis."""
         self._teller = teller
         self._soon = threading.Event()
         self._upkeep = Upkeep(store, settings.worker_id, PERIOD)
@@ -91,9 +93,11 @@ class Beat(threading.Thread):
         """Beat now rather than at the end of the period."""
         self._soon.set()
 
-    def main_turned(self) -> None:
+    def main_turned(self, *, connecting: bool = False) -> None:
         """Called by the main loop while it turns. It watches this thread as this thread watches it."""
         now = time.monotonic()
+        if connecting:
+            self._minds_since = now
         if now - self._main_turned > self._settings.patience_seconds:
             self._turned = now  # the machine was paused, and this thread with it
         self._main_turned = now
@@ -174,8 +178,6 @@ class Beat(threading.Thread):
                 self.holdings.settled(held)
             elif verdict == "lost":
                 self.holdings.kill(held)
-            elif verdict == "done" and self._trouble:
-                self.holdings.let_go(held)  # the main loop, which would, may be what is broken
         self._follow(drain=answer.drain or bool(self._trouble))
         self._feed(now, answer.waiting, len(leases))
         if self._stop_by is not None and now >= self._stop_by:
@@ -186,8 +188,9 @@ class Beat(threading.Thread):
     def _watch(self) -> None:
         """Take away what makes no move. If the fault is the worker's own, it had better be replaced."""
         now = time.monotonic()
+        minds = now - self._minds_since > self._settings.patience_seconds
         for verdict in self.holdings.judge(self._allowed, self._family.look(), now):
-            if verdict.broken:
+            if verdict.broken and minds:
                 self._retire(verdict.why)
         still = now - self._main_turned
         if self._stop_by is None and still > self._settings.patience_seconds:

@@ -212,12 +212,6 @@ class Holdings:
                 holding.over = True
                 self._signal(holding, signal.SIGKILL)
 
-    def let_go(self, key: tuple[str, int]) -> None:
-        """It is settled: nobody has to wait for its process."""
-        with self._lock:
-            if holding := self._held.get(key):
-                holding.over = True
-
     def _signal(self, holding: Holding, number: signal.Signals) -> None:
         """SIGTERM to the process, which cleans up; SIGKILL to all that it has started as well."""
         if holding.pid is None:
