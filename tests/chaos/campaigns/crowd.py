@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import psutil
 import redis.asyncio
 
 from genfleet.contract.keys import PRIORITY_STEPS, broker_list
@@ -42,6 +43,7 @@ class Cost:
     out_kib: float
     """That Redis sent, KiB/s."""
     clients: int
+    """Connections of other processes than this one."""
 
 
 def measured(server: Redis, meanwhile: Callable[[], object]) -> Cost:
@@ -52,7 +54,14 @@ def measured(server: Redis, meanwhile: Callable[[], object]) -> Cost:
         took, after = time.monotonic() - began, client.info()
     cpu = sum(after[name] - before[name] for name in ("used_cpu_sys", "used_cpu_user")) / took
     out = (after["total_net_output_bytes"] - before["total_net_output_bytes"]) / 1024 / took
-    return Cost(cpu, out, after["connected_clients"] - 1)
+    return Cost(cpu, out, _clients_of_others(server))
+
+
+def _clients_of_others(server: Redis) -> int:
+    """Connections to this Redis that are not of this process."""
+    ours = {each.laddr.port for each in psutil.Process().net_connections("tcp") if each.raddr}
+    with server.client as client:
+        return sum(int(each["addr"].rpartition(":")[2]) not in ours for each in client.client_list())
 
 
 def ours(run: Run) -> Finding:
