@@ -19,6 +19,7 @@ import signal
 import sys
 import textwrap
 import time
+from functools import partial
 from random import SystemRandom
 from types import FrameType
 from typing import NoReturn
@@ -61,16 +62,15 @@ def main() -> int:
     sys.stderr.write(f"{len(chosen)} rows, seed {seed}, at most {minutes:g} minutes\n")
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
-    runner = Runner(seed, lanes=said.lanes, deadline=time.monotonic() + 60 * minutes)
+    runner = Runner(seed, said.lanes, time.monotonic() + 60 * minutes, partial(remember, seed=seed, at=time.time()))
     results = runner.run(chosen)
-    remember(results, seed=seed, at=time.time())
     for result in results:
         sys.stdout.write(f"{'kept  ' if result.kept else 'BROKEN'} {result.campaign.id:12} {result.summary}\n")
     return 0 if all(result.kept for result in results) else 1
 
 
 def _stop(number: int, _frame: FrameType | None) -> NoReturn:
-    """Told to stop: nothing of it stays behind, and nothing that was measured in part is kept."""
+    """Told to stop: nothing of it stays behind. Rows that had come to their end are kept."""
     end_all(psutil.Process().children())
     os._exit(128 + number)
 

@@ -8,10 +8,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import psutil
@@ -52,6 +52,9 @@ class Runner:
     seed: int
     lanes: int
     deadline: float
+    keep: Callable[[Result], None]
+    """Called with each result as it is there, one at a time."""
+    _one: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, chosen: Sequence[Campaign]) -> list[Result]:
         """All of them, the longest first, those that measure cost alone and last; in the order that they were given."""
@@ -77,7 +80,9 @@ class Runner:
                 troubles.append(f"{column}: {trouble}")
         seconds = time.monotonic() - began
         result = Result(campaign, findings["ours"], findings.get("peer"), seconds, "; ".join(troubles))
-        sys.stderr.write(f"{campaign.id} {'kept' if result.kept else 'BROKEN'}: {result.summary}\n")
+        with self._one:
+            self.keep(result)
+            sys.stderr.write(f"{campaign.id} {'kept' if result.kept else 'BROKEN'}: {result.summary}\n")
         return result
 
     def _column(self, campaign: Campaign, column: str) -> Finding:
@@ -126,9 +131,17 @@ def end_all(columns: Sequence[psutil.Process]) -> None:
     for column in columns:
         with suppress(psutil.NoSuchProcess):
             column.suspend()  # or it would start another one meanwhile
-            for each in [*column.children(recursive=True), column]:
-                with suppress(psutil.NoSuchProcess):
-                    each.kill()
+            while left := [each for each in column.children(recursive=True) if _runs(each)]:
+                for each in left:
+                    with suppress(psutil.NoSuchProcess):
+                        each.kill()
+            column.kill()
+
+
+def _runs(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() not in {psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD}
+    return False
 
 
 def saved(finding: Finding) -> str:

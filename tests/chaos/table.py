@@ -22,20 +22,20 @@ PAGE = ROOT / "docs" / "reliability.md"
 INTRODUCTION = ROOT / "tests" / "chaos" / "introduction.md"
 
 
-def remember(results: Sequence[Result], *, seed: int, at: float) -> None:
-    """Keep the rows that came to a result, kept or broken, and write the page."""
+def remember(result: Result, *, seed: int, at: float) -> None:
+    """Keep a row that came to a result, kept or broken, and write the page."""
+    if result.ours is None:
+        return
     rows = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
-    for result in results:
-        if result.ours is not None:
-            rows[result.campaign.id] = {
-                "ours": asdict(result.ours),
-                "peer": asdict(result.peer) if result.peer else None,
-                "seed": seed,
-                "on": f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}",
-                "cores": os.cpu_count(),
-                "python": platform.python_version(),
-                "seconds": round(result.seconds),
-            }
+    rows[result.campaign.id] = {
+        "ours": asdict(result.ours),
+        "peer": asdict(result.peer) if result.peer else None,
+        "seed": seed,
+        "on": f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}",
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "seconds": round(result.seconds),
+    }
     MEASURED.write_text(json.dumps({name: rows[name] for name in campaigns() if name in rows}, indent=1) + "\n")
     PAGE.write_text(text())
 
