@@ -11,6 +11,7 @@ from typing import Any
 
 from genfleet_service.app import create_api
 from genfleet_service.keyring import KeyRing
+from genfleet_service.metrics import ApiMetrics
 from genfleet_service.settings import ServiceSettings
 
 
@@ -18,7 +19,9 @@ from genfleet_service.settings import ServiceSettings
 def build() -> dict[str, Any]:
     """The document. Nothing of it depends on the settings; the folder of media is made when the API is."""
     with tempfile.TemporaryDirectory() as folder:
-        return create_api(ServiceSettings(media_dir=Path(folder)), KeyRing(()), asyncio.Event()).openapi()
+        return create_api(
+            ServiceSettings(media_dir=Path(folder)), KeyRing(()), ApiMetrics({}), asyncio.Event()
+        ).openapi()
 
 
 def text() -> str:

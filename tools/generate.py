@@ -13,7 +13,7 @@ from typing import Any
 
 from genfleet.store import rights
 from tests.chaos import table as reliability
-from tools import bodies, chart, coverage, crd, document
+from tools import bodies, chart, coverage, crd, document, metrics
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -71,6 +71,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/openapi.json": document.text,
     "docs/coverage.md": coverage.text,
     "docs/reliability.md": reliability.text,
+    "docs/metrics.md": metrics.text,
     "clients/python/genfleet_client/bodies.py": bodies.python,
     "clients/typescript/src/bodies.ts": bodies.typescript,
 }

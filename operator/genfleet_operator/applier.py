@@ -130,7 +130,7 @@ class Applier:
             metrics.REDIS_ROUND_TRIPS.inc()
             await self._store.run_all(calls)
             fleet.told = (fleet.told | set(wanted.drain)) - set(wanted.recall)
-            metrics.DRAINS.labels(*fleet.key).inc(len(wanted.drain))
+            fleet.metrics.drains.inc(len(wanted.drain))
 
     async def _introduce(self, fleet: Fleet, wanted: Orders) -> None:
         """Make the Deployments of new revisions. One that is refused is tried less and less often, and holds up nothing."""

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 import structlog
 
 from genfleet.store.records import QueueSeen
-from genfleet_operator import metrics
 from genfleet_operator.sight import Sight
 from genfleet_operator.world import Key
 
@@ -41,23 +40,24 @@ class BusyStops:
     _counted: set[str] = field(default_factory=set)
     """Pods that were stopped at work, and are counted already."""
 
-    def look(self, seen: Sight, queue_seen: QueueSeen | None, lowered: Mapping[str, float], now: float) -> None:
-        """Count those that are new. `lowered`: when we last lowered a Deployment (monotonic, as `now`).
+    def look(self, seen: Sight, queue_seen: QueueSeen | None, lowered: Mapping[str, float], now: float) -> list[str]:
+        """Those that are new, by who did it: `scaling` or `other`. `lowered`: when we last lowered a Deployment (as `now`).
 
         Blind, nobody can be told to be at work: what vanishes meanwhile is judged by the next look that sees.
         """
         if queue_seen is None:
-            return
+            return []
         holding = {beat.id for beat in queue_seen.workers if beat.held}
         pods = {worker.pod.name: worker for worker in seen.workers.values() if worker.pod}
         self._at_work |= {name: _AtWork(one.view.id, one.deployment) for name, one in pods.items()}
         self._at_work = {name: one for name, one in self._at_work.items() if one.worker in holding}
         stopped = {name for name in self._at_work if name not in pods or not pods[name].staying}
-        for name in stopped - self._counted:
-            since_lowered = now - lowered.get(self._at_work[name].deployment, -math.inf)
-            self._count(name, "scaling" if since_lowered < BLAME_S else "other")
+        new = [(name, self._by(name, lowered, now)) for name in sorted(stopped - self._counted)]
+        for name, by in new:
+            log.warning("busy_worker_stopped", queue="/".join(self.queue), worker=name, by=by)
         self._counted = {name for name in self._counted | stopped if name in pods or name in self._at_work}
+        return [by for _, by in new]
 
-    def _count(self, pod: str, by: str) -> None:
-        log.warning("busy_worker_stopped", queue="/".join(self.queue), worker=pod, by=by)
-        metrics.BUSY_STOPPED.labels(*self.queue, by).inc()
+    def _by(self, pod: str, lowered: Mapping[str, float], now: float) -> str:
+        since_lowered = now - lowered.get(self._at_work[pod].deployment, -math.inf)
+        return "scaling" if since_lowered < BLAME_S else "other"

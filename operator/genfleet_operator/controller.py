@@ -312,7 +312,9 @@ class Controller:
             told=fleet.told,
             listening_since=self._listening_since or now,
         )
-        fleet.busy_stops.look(seen, queue_seen, fleet.lowered, time.monotonic())
+        stopped = fleet.busy_stops.look(seen, queue_seen, fleet.lowered, time.monotonic())
+        for by in stopped:
+            fleet.metrics.busy_stopped[by].inc()
         decision = decide(fleet.policy, seen.observation, fleet.memory)
         fleet.memory = decision.memory
         fleet.look_again = _end_of_cooldown(fleet, decision, now)
@@ -378,7 +380,7 @@ class Controller:
         if status.last_decision != (before.last_decision if before else None):
             told = {"replicas": decision.replicas, "reason": decision.reason.value, "explanation": decision.explanation}
             log.info("decided", queue="/".join(fleet.key), **told)
-            metrics.DECISIONS.labels(*fleet.key, decision.reason.value).inc()
+            metrics.DECISIONS.labels(*fleet.metrics.labels, decision.reason.value).inc()
         self._reporter.take(fleet, status, decision, outcome.trouble, orjson.dumps(report.shown(outcome)))
 
     @staticmethod
@@ -406,12 +408,12 @@ class Controller:
     def _refuse(self, fleet: Fleet, trouble: Trouble) -> None:
         before, fleet.told_of, fleet.look_again = fleet.status, None, math.inf
         fleet.status = report.refused(fleet.document.generation, trouble, before, self._clock())
-        fleet.gauges.degraded.set(1)
+        fleet.metrics.degraded.set(1)
         self._reporter.take(fleet, fleet.status, None, trouble, None)
 
     @staticmethod
     def _measure(fleet: Fleet, seen: Sight, decision: Decision, status: QueueStatus) -> None:
-        facts, gauges = seen.observation, fleet.gauges
+        facts, gauges = seen.observation, fleet.metrics
         if facts.demand is not None:  # unseen is not zero: the numbers stay as they were seen last
             gauges.waiting.set((facts.waiting or 0) + facts.due)
             gauges.running.set(facts.running)

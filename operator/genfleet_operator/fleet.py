@@ -81,7 +81,7 @@ class Fleet:
     """What the last report was made from: the same again needs no other one."""
 
     def __post_init__(self) -> None:
-        self.gauges = metrics.QueueGauges(*self.key)
+        self.metrics = metrics.QueueMetrics(*self.key, "")
         self.busy_stops = BusyStops(self.key)
         with suppress(ValidationError):  # of another version, or nothing yet
             self.status = QueueStatus.model_validate(self.document.status)
@@ -110,6 +110,10 @@ class Fleet:
             self.refusal = Trouble(Fault.INVALID_SPEC, sentence)
             return
         self.resource, self.policy, self.refusal = resource, Policy.of(resource), Trouble()
+        labels = (*self.key, resource.spec.queue)
+        if labels != self.metrics.labels:
+            metrics.forget(*self.key)
+            self.metrics = metrics.QueueMetrics(*labels)
         self.failures, self.not_before = 0, 0.0  # what was refused may have been mended by this version
         self.refused.clear()
 

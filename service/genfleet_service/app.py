@@ -10,7 +10,6 @@ from importlib import import_module
 from importlib.metadata import version
 from itertools import chain
 from pkgutil import iter_modules
-from typing import Any
 
 import structlog
 from fastapi import Depends, FastAPI, Request
@@ -32,6 +31,7 @@ from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
 from genfleet_service.listeners import Listeners
 from genfleet_service.media import Media
+from genfleet_service.metrics import ApiMetrics, Meter
 from genfleet_service.routes import (
     audit,
     batches,
@@ -49,6 +49,7 @@ from genfleet_service.routes import (
     webhooks,
 )
 from genfleet_service.routes import keys as key_routes
+from genfleet_service.routes import metrics as metrics_route
 from genfleet_service.settings import ServiceSettings
 from genfleet_service.slips import refuse_misspelt_query
 from genfleet_service.watchman import watch
@@ -59,6 +60,7 @@ log = structlog.get_logger(__name__)
 # Fixed paths before those with an id in them: /tasks/metrics is no task (TS-069).
 ROUTERS = (
     health.router,
+    metrics_route.router,
     fleet.router,
     doctor.router,
     queues.router,
@@ -82,27 +84,28 @@ def create_app(settings: ServiceSettings, stopping: asyncio.Event) -> ASGIApp:
     `stopping` tells it that the program is about to end: answers that go on for long are ended then.
     """
     keys = KeyRing(settings.keys(), settings.limits())
-    api = create_api(settings, keys, stopping)
+    metrics = ApiMetrics({route.endpoint: route.path for route in _routes()})
+    api = create_api(settings, keys, metrics, stopping)
     app: ASGIApp = gates.Express(api, tasks.EXPRESS)
     app = gates.BodyGate(app, limit=settings.body_limit)
     app = gates.KeyGate(app, keys, health_needs_key=settings.health_needs_key)
-    return Audit(gates.Net(app), api, _actions())
+    actions = {route.endpoint: openapi.operation_id(route) for route in _routes()}
+    return Meter(Audit(gates.Net(app), api, actions), metrics)
 
 
-def _actions() -> dict[Any, str]:
-    """What each endpoint is called in the audit log."""
+def _routes() -> list[APIRoute]:
     every = chain.from_iterable(router.routes for router in ROUTERS)
-    return {route.endpoint: openapi.operation_id(route) for route in every if isinstance(route, APIRoute)}
+    return [route for route in every if isinstance(route, APIRoute)]
 
 
-def create_api(settings: ServiceSettings, keys: KeyRing, stopping: asyncio.Event) -> FastAPI:
+def create_api(settings: ServiceSettings, keys: KeyRing, metrics: ApiMetrics, stopping: asyncio.Event) -> FastAPI:
     """The routes and their document."""
     app = FastAPI(
         title="genfleet",
         version=version("genfleet"),
         description="Runs generation work on a fleet that is exactly as large as the work needs.",
         dependencies=[Depends(refuse_misspelt_query)],
-        lifespan=_lifespan(settings, keys, stopping),
+        lifespan=_lifespan(settings, keys, metrics, stopping),
         redirect_slashes=False,
         generate_unique_id_function=openapi.operation_id,
         docs_url=None,
@@ -133,12 +136,14 @@ def _check_routers() -> None:
         raise ConfigurationError(f"{', '.join(left_out)}: has routes that are not served; add its router to ROUTERS")
 
 
-def _lifespan(settings: ServiceSettings, keys: KeyRing, stopping: asyncio.Event):  # type: ignore[no-untyped-def]  # FastAPI names no type for it
+def _lifespan(settings: ServiceSettings, keys: KeyRing, metrics: ApiMetrics, stopping: asyncio.Event):  # type: ignore[no-untyped-def]  # FastAPI names no type for it
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         loop, store = asyncio.get_running_loop(), AsyncStore(settings.redis)
         feed = Feed(store)
-        app.state.service = Service(settings, store, keys, feed, Listeners(settings.key_listeners), loop.time())
+        app.state.service = Service(
+            settings, store, keys, feed, Listeners(settings.key_listeners), metrics, loop.time()
+        )
         try:
             await keys.refresh(store)
         except StoreUnavailable as error:

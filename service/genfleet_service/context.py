@@ -13,6 +13,7 @@ from genfleet_service.access import Caller
 from genfleet_service.feed import Feed
 from genfleet_service.keyring import KeyRing
 from genfleet_service.listeners import Listeners
+from genfleet_service.metrics import ApiMetrics
 from genfleet_service.settings import ServiceSettings
 
 
@@ -25,6 +26,7 @@ class Service:
     keys: KeyRing
     feed: Feed
     listeners: Listeners
+    metrics: ApiMetrics
     started: float
     """By the event loop's clock."""
 

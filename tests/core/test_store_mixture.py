@@ -38,7 +38,7 @@ PROJECTS = ("a", "b", "b:c")
 TYPES = ("generate_image", "generate_video", "test_prompt")
 HOSTS = ("https://h1/x", "https://h2:99/y", "https://h3")
 BROKER_QUEUES = ("gpu_heavy", "gpu_medium", "celery")
-STAYS = {"counters", "durations", "last_reap", "proven_hosts", "service", "webhook_secret"}
+STAYS = {"counters", "measures", "durations", "last_reap", "proven_hosts", "service", "webhook_secret"}
 """Kinds of keys that may stay: their number does not grow with that of the tasks. All others end, or have a time to live."""
 
 

@@ -55,7 +55,7 @@ def test_what_waits_for_people_is_told(there: Place, operator: Operator) -> None
     poisoned(store, kind="test_prompt")
     store.run(dead_letters.set_aside("It is not JSON"))
     store.close()
-    for name in ("genfleet_quarantined_tasks", "genfleet_dead_letters"):
+    for name in ("genfleet_tasks_in_quarantine", "genfleet_dead_letters_waiting"):
         wait_for(f"{name} is told", lambda: operator.number(name) == 1, within=15)  # noqa: B023
 
 

@@ -34,6 +34,7 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
         "webhook_secret": "webhook_secret:{}",  # hash, by API key id: what its webhooks are signed with
         # -- what is counted ----------------------------------------------------------------------------------------
         "counters": "counters",  # hash: the lasting numbers of the metrics endpoint
+        "measures": "measures",  # hash: what `contract/measures.py` names and Redis counts: see `store/measures.py`
         "outcomes": "outcomes:{}",  # hash, by minute since the epoch: completed and failed, kept for an hour
         "service": "service:{}",  # hash, by queue: mean run time of its recent tasks, and how they differ
         "durations": "durations:{}",  # hash, by task type: how long recent runs took

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, TypeVar
@@ -27,6 +27,20 @@ class Call(Generic[T]):
 def milliseconds(duration: timedelta) -> int:
     """As the scripts count."""
     return round(duration.total_seconds() * 1000)
+
+
+def info(reply: Any) -> dict[str, str]:
+    """What INFO and CONFIG GET answer, raw or as a client has read it already."""
+    if isinstance(reply, bytes | str):
+        lines = (reply.decode() if isinstance(reply, bytes) else reply).splitlines()
+        return dict(line.split(":", 1) for line in lines if ":" in line)
+    flat = reply.items() if isinstance(reply, Mapping) else zip(reply[::2], reply[1::2], strict=True)
+    return {text_of(name): text_of(value) for name, value in flat}
+
+
+def text_of(value: Any) -> str:
+    """A word of a reply, whoever has read it."""
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def pairs(flat: Any) -> dict[bytes, bytes]:

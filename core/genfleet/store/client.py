@@ -105,6 +105,8 @@ class AsyncStore:
     def __init__(self, where: RedisAddress | str) -> None:
         self.address = _address(where)
         self._redis = async_client(self.address)
+        self.round_trips = self.failed_trips = 0
+        """How often Redis was asked, and how often it did not answer."""
         self._asked: list[tuple[Call[Any], asyncio.Future[Any]]] = []
         self._travelling: set[asyncio.Task[None]] = set()
 
@@ -148,12 +150,14 @@ class AsyncStore:
             _answer(asked, [StoreUnavailable("the program is stopping")] * len(asked))
             raise
         except Exception as error:  # noqa: BLE001  whatever it is, whoever asked is told
+            self.failed_trips += 1
             replies = [error] * len(asked)
         _answer(asked, replies)
 
     async def _replies(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         # As the client's own pipeline does it, but packed by hiredis: packing in Python was half the cost of a step.
         packed = b"".join(map(hiredis.pack_command, commands))
+        self.round_trips += 1
         connection = await self._redis.connection_pool.get_connection()
         try:
             replies: list[Any] = await connection.retry.call_with_retry(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakSet
 
@@ -20,7 +20,7 @@ from genfleet.contract.redis_terms import Finding, RedisFacts, Severity, judge, 
 from genfleet.errors import ConfigurationError, StoreUnavailable
 from genfleet.redis_address import RedisAddress
 from genfleet.settings import ProgramSettings
-from genfleet.store.calls import Call
+from genfleet.store.calls import Call, info, text_of
 from genfleet.store.client import AsyncStore, SyncStore
 from genfleet.store.rights import Program, needs
 from genfleet.store.scripts import script
@@ -32,26 +32,13 @@ LOOK_EVERY_S = 30.0
 _SETTINGS = ("appendfsync", "save", "timeout", "min-replicas-to-write", "maxmemory-policy")
 
 
-def _texts(reply: Any) -> dict[str, str]:
-    """What INFO and CONFIG GET answer, raw or as a client has read it already."""
-    if isinstance(reply, bytes | str):
-        lines = (reply.decode() if isinstance(reply, bytes) else reply).splitlines()
-        return dict(line.split(":", 1) for line in lines if ":" in line)
-    flat = reply.items() if isinstance(reply, Mapping) else zip(reply[::2], reply[1::2], strict=True)
-    return {_text(name): _text(value) for name, value in flat}
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
 def _seconds(reply: Any) -> float:
     whole, parts = reply
     return float(whole) + float(parts) / 1e6
 
 
-_LOOK: tuple[Call[Any], ...] = (Call("INFO", (), _texts), Call("TIME", (), _seconds))
-_READ_SETTINGS: tuple[Call[Any], ...] = tuple(Call("CONFIG", ("GET", name), _texts) for name in _SETTINGS)
+_LOOK: tuple[Call[Any], ...] = (Call("INFO", (), info), Call("TIME", (), _seconds))
+_READ_SETTINGS: tuple[Call[Any], ...] = tuple(Call("CONFIG", ("GET", name), info) for name in _SETTINGS)
 _closed: WeakSet[SyncStore | AsyncStore] = WeakSet()
 """Those that may not read settings: asked once, or the log of what Redis denied would fill up."""
 
@@ -64,7 +51,9 @@ def _probes(program: Program) -> tuple[Call[Any], ...]:
     """Which rights are missing. Commands that no script may call are tried so that they fail for want of sense."""
     needed = needs(program)
     tried = [pattern.replace("*", "probe") for pattern in needed.keys]
-    asked = Call(script("probe"), (len(needed.scripted), *needed.scripted, *tried), lambda reply: [*map(_text, reply)])
+    asked = Call(
+        script("probe"), (len(needed.scripted), *needed.scripted, *tried), lambda reply: [*map(text_of, reply)]
+    )
     if program is not Program.WORKER:
         return (asked,)
     return (

@@ -13,7 +13,7 @@ from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
-from genfleet.contract import durations, keys, states, task_types
+from genfleet.contract import durations, keys, measures, states, task_types
 
 LUA = Path(__file__).parent / "lua"
 
@@ -145,7 +145,8 @@ def _constants() -> str:
         "ROOM_MOST_MS": round(ROOM_MOST.total_seconds() * 1000),
     }
     names = {"UNACKED": keys.UNACKED, "UNACKED_INDEX": keys.UNACKED_INDEX}
-    lines = [f"local {name} = {value}" for name, value in numbers.items()]
+    bounds = ", ".join(f"{1000 * bound:g}" for bound in measures.SECONDS)
+    lines = [f"local {name} = {value}" for name, value in numbers.items()] + [f"local BOUNDS_MS = {{ {bounds} }}"]
     return "\n".join(lines + [f"local {name} = {_quoted(value)}" for name, value in names.items()])
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from genfleet.contract.keys import key
 from genfleet.contract.limits import NO_LIMITS, Limits, Rate, Refused
+from genfleet.contract.measures import Cause
 from genfleet.contract.states import State
 from genfleet.store import records
 from genfleet.store.calls import Argument, Call, left, milliseconds, pairs, refused
@@ -146,17 +147,19 @@ def log(task_id: str, token: int, first: int, lines: Iterable[tuple[str, str]]) 
 
 def complete(task_id: str, token: int, result: bytes) -> Call[bool]:
     """Settles a task that succeeded. False: refused, it is no longer the caller's."""
-    return Call(script("settle"), (task_id, token, State.COMPLETED.value, result, "", ""), bool)
+    return Call(script("settle"), (task_id, token, State.COMPLETED.value, result, "", "", ""), bool)
 
 
-def fail(task_id: str, token: int, error: str, traceback: str = "") -> Call[bool]:
+def fail(task_id: str, token: int, error: str, traceback: str = "", *, cause: Cause = Cause.ENGINE) -> Call[bool]:
     """Settles a task that failed for good. False: refused, it is no longer the caller's."""
-    return Call(script("settle"), (task_id, token, State.FAILED.value, "", error, traceback), bool)
+    return Call(script("settle"), (task_id, token, State.FAILED.value, "", error, traceback, cause.value), bool)
 
 
-def retry_later(task_id: str, token: int, delay: timedelta, error: str, traceback: str = "") -> Call[bool]:
+def retry_later(
+    task_id: str, token: int, delay: timedelta, error: str, traceback: str = "", *, cause: Cause = Cause.ENGINE
+) -> Call[bool]:
     """Puts a failed attempt's task aside until its next one. False: refused, it is no longer the caller's."""
-    return Call(script("retry_later"), (task_id, token, milliseconds(delay), error, traceback), bool)
+    return Call(script("retry_later"), (task_id, token, milliseconds(delay), error, traceback, cause.value), bool)
 
 
 def lose(task_id: str, token: int, why: str) -> Call[bool]:

@@ -28,5 +28,10 @@ if redis.call('ZREM', key.waiting(task.queue), id) == 0 then return { 'drop', 's
 
 if deadline then redis.call('ZREM', key.deadlines(), id) end -- it has started: later attempts have all the time they need
 redis.call('ZADD', key.leases(task.queue), now + lease_ms, id)
+local ready = read(id, 'ready').ready
+measure_time(task, 'wait', now - tonumber(ready or task.created))
+if not ready or ready == task.begins then -- it has not run before
+  measure_time(task, 'start', now - tonumber(task.begins or task.created))
+end
 move(task, 'processing', now, 'started', now, 'worker', worker, 'claimed', nonce, 'gpus', gpus, 'progress', 0, 'step', 'starting')
 return granted()

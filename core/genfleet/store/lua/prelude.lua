@@ -53,6 +53,19 @@ local function tell(id, now, ...)
   redis.call('PUBLISH', key.events(id), '')
 end
 
+-- What is counted for good (`contract/measures.py`): how often something happened to tasks of a queue and type.
+local function measure(task, name, word)
+  redis.call('HINCRBY', key.measures(), name .. '|' .. task.queue .. '|' .. task.type .. (word and '|' .. word or ''), 1)
+end
+
+-- The same for how long something took: a count in its bucket, and the sum.
+local function measure_time(task, name, took)
+  local bucket = #BOUNDS_MS
+  while bucket > 0 and took <= BOUNDS_MS[bucket] do bucket = bucket - 1 end
+  measure(task, name, bucket)
+  redis.call('HINCRBY', key.measures(), name .. '|' .. task.queue .. '|' .. task.type .. '|ms', math.max(took, 0))
+end
+
 local function day_of(now) return math.floor(now / 86400000) end
 
 -- What a project used, by day and task type: names and numbers in turn. Kept when the tasks themselves are long gone.
@@ -63,17 +76,20 @@ local function use(task, now, ...)
 end
 
 -- An attempt is over, whatever came of it: its worker was at work all the time.
-local function use_attempt(task, now)
+local function use_attempt(task, now, outcome)
   local ran = now - (task.started or now)
+  measure(task, 'attempts', outcome)
+  measure_time(task, 'run', ran)
   use(task, now, 'attempts', 1, 'run_ms', ran, 'gpu_ms', math.floor(ran * tonumber(task.gpus or 0)))
 end
 
--- The one place where a state changes. `...` are further fields of the record, by name and value.
+-- The one place where a state changes. `...` are further fields of the record, by name and value. `task.outcome` says how an
+-- attempt ended where the state does not.
 local function move(task, to, now, ...)
   if not (MOVES[task.state] and MOVES[task.state][to]) then
     error('a task may not go from ' .. tostring(task.state) .. ' to ' .. to)
   end
-  if task.state == 'processing' then use_attempt(task, now) end
+  if task.state == 'processing' then use_attempt(task, now, task.outcome or to) end
   remove_from_index(task.id, task.project, task.type, task.state)
   place_in_index(task.id, task.project, task.type, to, task.created)
   redis.call('HSET', key.task(task.id), 'state', to, 'updated', now, ...)
@@ -132,6 +148,7 @@ local function finish(task, to, now, ...)
   local from = math.min(tonumber(task.begins or task.created), now)
   redis.call('ZADD', key.expiry(), math.max(from + RETENTION_MS, now + RETENTION_LEAST_MS), task.id)
   count(to .. '_tasks')
+  measure(task, 'ended', to)
   use(task, now, to, 1)
   if to ~= 'cancelled' then
     count_outcome(to, now)
@@ -196,6 +213,7 @@ end
 -- Puts running work back, next in line, under a new token: whoever held it is fenced off from now on.
 local function back_to_queue(task, now)
   task.token = redis.call('HINCRBY', key.task(task.id), 'token', 1)
+  redis.call('HSET', key.task(task.id), 'ready', now)
   forget_delivery(task)
   redis.call('ZREM', key.leases(task.queue), task.id)
   move(task, 'queued', now)
@@ -236,6 +254,7 @@ end
 
 -- The worker of a running task is gone. Back to the queue, until it has taken too many workers with it.
 local function lose_worker(task, now, why)
+  task.outcome = 'lost'
   local crashes = redis.call('HINCRBY', key.task(task.id), 'crashes', 1)
   count('lost_workers')
   local worker = remember_attempt(task, now, 'lost', why)
@@ -249,6 +268,7 @@ end
 
 -- Its worker has to stop. Nothing is counted against the task.
 local function hand_back(task, now, why)
+  task.outcome = 'handed_back'
   tell(task.id, now, 'handed_back', why, 'worker', remember_attempt(task, now, 'handed_back', why))
   back_to_queue(task, now)
 end

@@ -6,7 +6,9 @@ local function promote(id, queue)
   redis.call('ZREM', key.scheduled(queue), id)
   local task = read_known(id)
   if task.state ~= 'queued' then return 0 end
+  local due = redis.call('HGET', key.task(id), 'due')
   redis.call('HDEL', key.task(id), 'due')
+  if due then redis.call('HSET', key.task(id), 'ready', due) end -- what it waits from then on is the fleet's doing
   push(task, now, instant(), false)
   return 1
 end

@@ -1,10 +1,11 @@
 -- retry_later: the attempt failed for a passing reason. The next one waits in Redis, not in a worker's memory.
 -- 1: it will be tried again. 0: refused, the task is no longer the caller's.
 let_through()
-local id, token, delay_ms, err, trace = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local id, token, delay_ms, err, trace, cause = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5], ARGV[6]
 local task = read_known(id)
 if not holds(task, token) then
   if task.state == 'cancelled' and task.token == token then redis.call('ZREM', key.leases(task.queue), id) end
+  if task.state and task.token ~= token then measure(task, 'stale') end
   return 0
 end
 
@@ -14,6 +15,8 @@ redis.call('HINCRBY', key.task(id), 'retries', 1)
 redis.call('ZREM', key.leases(task.queue), id)
 redis.call('ZADD', key.scheduled(task.queue), now + delay_ms, id)
 remember_attempt(task, now, 'failed', err)
+task.outcome = 'retried'
+measure(task, 'failures', cause)
 move(task, 'queued', now, 'due', now + delay_ms, 'last_error', err, 'last_trace', trace)
 clear_attempt(id)
 tell(id, now, 'retry', now + delay_ms, 'error', err)

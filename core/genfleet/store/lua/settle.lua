@@ -1,7 +1,7 @@
 -- settle: the end of an attempt that ends the task. Needs the token, so a task that ran twice has one result.
 -- 1: settled (or it was, by this very token: the reply was lost). 0: refused, the task is no longer the caller's.
 let_through()
-local id, token, to, result, err, trace = unpack(ARGV)
+local id, token, to, result, err, trace, cause = unpack(ARGV)
 local task = read_known(id)
 if not holds(task, token) then
   if task.state and task.token == token and task.state ~= 'queued' then
@@ -10,11 +10,12 @@ if not holds(task, token) then
     wake_if_idle(task.queue)
     return task.state == to and 1 or 0
   end
+  if task.state then measure(task, 'stale') end
   return 0
 end
 
 -- Adds a run to what is known of others (`contract/durations.py`): a count by bucket, their number and their sum.
-local function measure(name, took)
+local function learn(name, took)
   local bucket = took < LEAST_MS and 0 or math.floor(math.log(took / LEAST_MS) / math.log(2) * BUCKETS_PER_DOUBLING) + 1
   redis.call('HINCRBY', name, 'b' .. bucket, 1)
   redis.call('HINCRBY', name, 'ms', took)
@@ -31,6 +32,7 @@ end
 local now = clock()
 if to == 'failed' then
   remember_attempt(task, now, 'failed', err)
+  measure(task, 'failures', cause)
   finish(task, 'failed', now, 'error', err, 'trace', trace)
   return 1
 end
@@ -38,8 +40,8 @@ finish(task, 'completed', now, 'result', result, 'progress', 1, 'step', 'complet
 local took = now - task.started
 count('run_ms:' .. task.type, took)
 count('runs:' .. task.type)
-measure(key.durations(task.type), took)
-measure(key.service(task.queue), took)
+learn(key.durations(task.type), took)
+learn(key.service(task.queue), took)
 -- A mean that follows the recent tasks: each new one weighs a fifth.
 local mean = tonumber(redis.call('HGET', key.service(task.queue), 'mean_ms') or took)
 redis.call('HSET', key.service(task.queue), 'mean_ms', math.floor(mean + (took - mean) / 5))

@@ -58,6 +58,7 @@ redis.call('HSET', key.task(id), 'state', 'queued', 'project', project, 'type', 
 place_in_index(id, project, kind, 'queued', now)
 place_in_index(id, project, kind, '*', now)
 count('total_tasks')
+measure({ queue = queue, type = kind }, 'submitted')
 if retry_of ~= '' then note_retry(retry_of, now, id, key_id) end
 
 if deadline then
