@@ -8,7 +8,7 @@ from genfleet.contract.measures import Measure, Source
 
 _HEAD = """# Metrics
 
-Made from `core/genfleet/contract/measures.py`, by `make generate`. How to have them scraped, shown and watched: [monitoring](monitoring.md).
+Made from `core/genfleet/contract/measures.py`, by `make generate`.
 
 - **The API** answers `GET /metrics` on its port, without a key. **The operator** does on its probe port (8080).
 - What happens to tasks is counted in Redis, by the same step that does it: nothing is counted twice or not at all, whatever dies,
