@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,8 @@ import psutil
 from tests.chaos.campaign import Campaign, Finding
 
 COLUMNS = ("ours", "peer")
+LOGS = Path("build/chaos")
+"""Where the logs of what did not come to a good end are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Result:
     peer: Finding | None
     seconds: float
     trouble: str = ""
+    left: bool = False
+    """Whether it was not begun, as there was no time left for it."""
 
     @property
     def kept(self) -> bool:
@@ -52,13 +57,15 @@ class Runner:
     seed: int
     lanes: int
     deadline: float
+    expected_s: Callable[[Campaign], float]
+    """How long a campaign takes: one that would not come to its end is left for the next run."""
     keep: Callable[[Result], None]
     """Called with each result as it is there, one at a time."""
     _one: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self, chosen: Sequence[Campaign]) -> list[Result]:
-        """All of them, the longest first, those that measure cost alone and last; in the order that they were given."""
-        together = sorted((each for each in chosen if not each.alone), key=lambda each: -each.minutes)
+        """As many as there is time for, in this order; those that measure cost alone and last."""
+        together = [each for each in chosen if not each.alone]
         with ThreadPoolExecutor(self.lanes) as pool:
             results = dict(zip((each.id for each in together), pool.map(self._campaign, together), strict=True))
         for each in chosen:
@@ -68,6 +75,8 @@ class Runner:
 
     def _campaign(self, campaign: Campaign) -> Result:
         began = time.monotonic()
+        if began + self.expected_s(campaign) > self.deadline:
+            return Result(campaign, None, None, 0, left=True)
         columns = [column for column in COLUMNS if column == "ours" or campaign.peer]
         findings: dict[str, Finding | None] = {}
         troubles = []
@@ -95,17 +104,34 @@ class Runner:
             process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
             reader = threading.Thread(target=_show, args=(process, errors), daemon=True)
             reader.start()
+            found: Finding | None = None
             try:
                 process.wait(within)
+                if process.returncode:
+                    errors.seek(0)
+                    raise _Trouble("ended with " + (errors.read().strip().splitlines() or ["no word"])[-1])
+                found = Finding(**json.loads(result.read_text()))
             except subprocess.TimeoutExpired:
-                raise _Trouble(f"not at an end after {within:.0f} s") from None
+                pass
             finally:
                 _end(process)
                 reader.join(5)
-            if process.returncode:
-                errors.seek(0)
-                raise _Trouble("ended with " + (errors.read().strip().splitlines() or ["no word"])[-1])
-            return Finding(**json.loads(result.read_text()))
+                if found is None or found.failures:
+                    _keep_logs(Path(folder), f"{campaign.id} {column}")
+            if found is None:
+                raise _Trouble(f"not at an end after {within:.0f} s")
+            return found
+
+
+def _keep_logs(folder: Path, name: str) -> None:
+    """What its programs said, for whoever looks for the reason."""
+    to = LOGS / name.replace(" ", "-")
+    shutil.rmtree(to, ignore_errors=True)
+    for log in folder.rglob("*.log"):
+        kept = to / log.relative_to(folder)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(log, kept)
+    sys.stderr.write(f"{name}: its logs are in {to}\n")
 
 
 class _Trouble(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ def remember(result: Result, *, seed: int, at: float) -> None:
         "ours": asdict(result.ours),
         "peer": asdict(result.peer) if result.peer else None,
         "seed": seed,
+        "at": round(at),
         "on": f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}",
         "cores": os.cpu_count(),
         "python": platform.python_version(),
@@ -38,6 +39,18 @@ def remember(result: Result, *, seed: int, at: float) -> None:
     }
     MEASURED.write_text(json.dumps({name: rows[name] for name in campaigns() if name in rows}, indent=1) + "\n")
     PAGE.write_text(text())
+
+
+def longest_ago(known: Iterable[Campaign]) -> list[Campaign]:
+    """Those that were never measured, and then those that were measured before the others."""
+    rows = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    return sorted(known, key=lambda each: rows.get(each.id, {}).get("at", 0))
+
+
+def expected_s(campaign: Campaign) -> float:
+    """How long it takes, by the last time."""
+    rows = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    return float(rows[campaign.id]["seconds"]) if campaign.id in rows else 60 * campaign.minutes
 
 
 def text() -> str:

@@ -255,6 +255,6 @@ CAMPAIGNS = [
         short=8,
         peer=peer,
         peer_trials=90,
-        minutes=5,
+        minutes=8,
     )
 ]

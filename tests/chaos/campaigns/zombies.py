@@ -41,12 +41,11 @@ def ours(run: Run) -> Finding:
     while len(ids) < run.trials:
         store.run(capacity.drain(HEALTHY))
         batch = [submitted(store, seconds=6 if each % 2 else 600, later=0, marks=str(marks)) for each in range(number)]
-        pids = wait_for("each of them runs one", lambda: _started(marks, batch), within=60)  # noqa: B023
+        attempts = wait_for("each of them runs one", lambda: _started(marks, batch), within=60)  # noqa: B023
         _signal(zombies, signal.SIGSTOP)
         store.run(capacity.resume(HEALTHY))
         found = verdict(redis, store, [*ids, *batch])
         results = {task_id: record(store, task_id).result for task_id in batch}
-        attempts = [psutil.Process(pid) for pid in pids]
         began = time.monotonic()
         _signal(zombies, signal.SIGCONT)
         comes_true(lambda: not queue_seen(store).running and _are_over(site, attempts, batch), within=30)  # noqa: B023
@@ -71,11 +70,11 @@ def _start(run: Run, site: Site, number: int) -> list[Popen[bytes]]:
         return list(pool.map(lambda each: run.stack.enter_context(site.worker(name=f"zombie-{each}")), range(number)))
 
 
-def _started(marks: Path, batch: list[str]) -> list[int] | None:
+def _started(marks: Path, batch: list[str]) -> list[psutil.Process] | None:
     """The processes of their first attempts, once all have begun."""
     lines = [line.split() for line in marks.read_text().splitlines()] if marks.exists() else []
     pids = {line[1]: int(line[3]) for line in lines if line[0] == "start" and line[1] in batch and line[2] == "1"}
-    return list(pids.values()) if len(pids) == len(batch) else None
+    return [psutil.Process(pid) for pid in pids.values()] if len(pids) == len(batch) else None
 
 
 def _signal(zombies: list[Popen[bytes]], number: signal.Signals) -> None:
