@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bench import admission, bulk, busy, listeners, lists, lost_worker, queues, reaction, submit
+from bench import admission, bulk, busy, listeners, lists, lost_worker, metrics, queues, reaction, submit
 
 ALL = {
     "submit": submit.main,
@@ -13,6 +13,7 @@ ALL = {
     "bulk": bulk.main,
     "listeners": listeners.main,
     "lost_worker": lost_worker.main,
+    "metrics": metrics.main,
 }
 ON_A_CLUSTER = {"reaction": reaction.main, "busy": busy.main, "queues": queues.main}
 """Only when named: they need KUBECONFIG, and take a quarter of an hour."""

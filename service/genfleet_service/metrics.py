@@ -64,16 +64,16 @@ class ApiMetrics:
         """Everything, in Prometheus' text format."""
         try:
             seen = await store.run_all([capacity.observe(QUEUES), counts(), redis_use()])
-            families = [_family(measures.API_REDIS_UP, [((), 1)]), *_of_the_fleet(*seen)]
         except StoreUnavailable:
-            families = [_family(measures.API_REDIS_UP, [((), 0)])]
-        families += [
+            fleet, up = b"", 0
+        else:
+            fleet, up = exposition_of(*seen), 1
+        own = [
+            _family(measures.API_REDIS_UP, [((), up)]),
             _family(measures.API_ROUND_TRIPS, [((), store.round_trips)]),
             _family(measures.API_REDIS_ERRORS, [((), store.failed_trips)]),
         ]
-        shared = CollectorRegistry()
-        shared.register(_Families(families))
-        return generate_latest(shared) + generate_latest(self._registry)
+        return fleet + _written(own) + generate_latest(self._registry)
 
 
 class Meter:
@@ -110,6 +110,17 @@ class _Families(Collector):
 
     def collect(self) -> Iterable[Family]:
         return self._families
+
+
+def _written(families: Iterable[Family]) -> bytes:
+    registry = CollectorRegistry()
+    registry.register(_Families(families))
+    return generate_latest(registry)
+
+
+def exposition_of(survey: Survey, counted: Counts, redis: RedisUse) -> bytes:
+    """The numbers of the fleet, in Prometheus' text format."""
+    return _written([*_of_the_fleet(survey, counted, redis)])
 
 
 def _family(measure: Measure, rows: Rows) -> Family:
