@@ -20,7 +20,7 @@ from typing import Any
 import httpcore
 import httpx
 
-from genfleet.errors import PermanentError, TransientError
+from genfleet.errors import InputError, PermanentError, TransientError
 
 Resolve = Callable[[str, int], Sequence[str]]
 """All addresses of a host, in the order in which to try them. Raises `OSError` when there are none."""
@@ -42,7 +42,7 @@ _SPECIAL = tuple(
 _TEMPORARY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
 
 
-class EgressRefused(PermanentError):
+class EgressRefused(InputError):
     """The URL leads where this installation does not go. The message says why, and not what was found there."""
 
 
@@ -125,10 +125,10 @@ def fetch(
             httpx.Client(transport=transport, trust_env=False, timeout=timeout, headers=headers) as client,
             client.stream("GET", url) as response,
         ):
-            _check_status(response.status_code)
+            _check_status(response)
             return _read(response, limit_bytes)
     except httpx.InvalidURL as error:
-        raise PermanentError(f"Not a URL: {error}") from error
+        raise InputError(f"Not a URL: {error}") from error
     except httpx.TimeoutException as error:
         raise TransientError(f"No complete answer within {timeout:g} seconds") from error
     except httpx.HTTPError as error:
@@ -140,18 +140,22 @@ def _read(response: httpx.Response, limit_bytes: int) -> bytes:
     for chunk in response.iter_raw():
         body += chunk
         if len(body) > limit_bytes:
-            raise PermanentError(f"Larger than the {limit_bytes:,} bytes that are accepted")
+            raise InputError(f"Larger than the {limit_bytes:,} bytes that are accepted")
     return bytes(body)
 
 
-def _check_status(status: int) -> None:
+def _check_status(response: httpx.Response) -> None:
+    status = response.status_code
     if status == HTTPStatus.OK:
         return
+    answered = httpx.HTTPStatusError(str(status), request=response.request, response=response)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status in _TEMPORARY:
-        raise TransientError(f"The server answered {status}")
+        raise TransientError(f"The server answered {status}") from answered
     if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
-        raise PermanentError(f"The server answered {status}; redirects are not followed: give the final URL")
-    raise PermanentError(f"The server answered {status}")
+        raise PermanentError(
+            f"The server answered {status}; redirects are not followed: give the final URL"
+        ) from answered
+    raise PermanentError(f"The server answered {status}") from answered
 
 
 def _check_url(url: httpx.URL) -> None:

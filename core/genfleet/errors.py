@@ -7,7 +7,8 @@
 #   ├── StoreUnavailable       Redis did not answer; nothing is known, nothing was half done (API: 503; fleet: hold)
 #   └── TaskError              raised by engines, caught by the worker, which settles the task
 #       ├── TransientError     worth another attempt: a connection, a timeout, a resource that will be free again
-#       └── PermanentError     another attempt gives the same answer: bad input, no permission, not found
+#       └── PermanentError     another attempt gives the same answer: no permission, not found, a tool that failed
+#           └── InputError     what was submitted cannot be done
 
 from __future__ import annotations
 
@@ -34,3 +35,7 @@ class TransientError(TaskError):
 
 class PermanentError(TaskError):
     """Do not try again (TS-112)."""
+
+
+class InputError(PermanentError):
+    """What was submitted cannot be done. Counted apart: nobody has to mend an engine for it."""

@@ -23,7 +23,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import ValidationError
 
 from genfleet.contract.task_types import TASK_TYPES
-from genfleet.errors import PermanentError, StoreUnavailable
+from genfleet.errors import InputError, PermanentError, StoreUnavailable
 from genfleet.store import steps
 from genfleet.store.calls import Call
 from genfleet.store.client import SyncStore
@@ -171,7 +171,7 @@ class Workbench:
         try:
             data = TASK_TYPES[lease.type].data.model_validate_json(lease.data)
         except ValidationError as error:
-            raise PermanentError(f"Invalid task data: {error}") from error
+            raise InputError(f"Invalid task data: {error}") from error
         job = Job(lease.task_id, lease.project, data, folder, lease.token, said)
         product = engine.run(job, Reporter(self.store, lease))
         result, file = self.artifacts.publish(lease, product)

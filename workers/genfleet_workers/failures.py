@@ -1,14 +1,19 @@
-"""Is another attempt worth it? Sorts what an engine raised into passing and lasting failures (TS-111, TS-112). Pure."""
+"""Is another attempt worth it? Sorts what an engine raised into passing and lasting failures (TS-111, TS-112), and by cause.
+
+Pure.
+"""
 
 from __future__ import annotations
 
 import errno
+import socket
 import traceback
 
 import httpx
 from celery.exceptions import SoftTimeLimitExceeded
 
-from genfleet.errors import PermanentError, TransientError
+from genfleet.contract.measures import Cause
+from genfleet.errors import InputError, PermanentError, TransientError
 
 SENTENCE_LIMIT = 2_000
 """Characters kept of what an error says."""
@@ -27,6 +32,17 @@ _PASSING = (
 _PASSING_STATUS = {408, 425, 429}
 _EXHAUSTED = {errno.ENOSPC, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.EDQUOT}
 
+_CAUSES: tuple[tuple[tuple[type[BaseException], ...], Cause], ...] = (
+    ((InputError,), Cause.INPUT),
+    ((TimeoutError, httpx.TimeoutException, SoftTimeLimitExceeded), Cause.TIMEOUT),
+    ((ConnectionError, httpx.TransportError, socket.gaierror), Cause.CONNECTION),
+    ((httpx.HTTPStatusError,), Cause.HTTP),
+    ((MemoryError,), Cause.MEMORY),
+)
+"""The first that fits: a timeout of httpx is one of its errors of transport, too."""
+_LINKS = 20
+"""How far back a chain of causes is followed. One may be a ring."""
+
 
 def is_passing(error: BaseException) -> bool:
     """Whether the same task may well succeed a minute later. What is not known to pass is taken to last."""
@@ -42,6 +58,26 @@ def is_passing(error: BaseException) -> bool:
             return True
         case _:
             return isinstance(error, _PASSING)
+
+
+def cause(error: BaseException) -> Cause:
+    """Why it failed, for counting: what the error is, or else what it was raised from, says more than "the engine"."""
+    link: BaseException | None = error
+    for _ in range(_LINKS):
+        if link is None:
+            break
+        if known := _cause(link):
+            return known
+        link = link.__cause__
+    return Cause.ENGINE
+
+
+def _cause(error: BaseException) -> Cause | None:
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        return Cause.MEMORY if error.errno == errno.ENOMEM else Cause.EXHAUSTED
+    if type(error).__name__ == "OutOfMemoryError":  # of a GPU: torch's, which is not here
+        return Cause.MEMORY
+    return next((known for kinds, known in _CAUSES if isinstance(error, kinds)), None)
 
 
 def sentence(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from genfleet.contract.audio_data import (
     Trim,
 )
 from genfleet.contract.task_data import TaskData
-from genfleet.errors import PermanentError, TransientError
+from genfleet.errors import InputError, PermanentError, TransientError
 from genfleet_workers.engines.base import Job, Product, Report
 from genfleet_workers.engines.inputs import arguments, product
 from genfleet_workers.engines.sound.desk import Desk, Entry, conversion, delayed, fitting
@@ -41,9 +41,9 @@ class AudioEngine:
         data = arguments(job, ProcessAudio)
         later = [operation.inputs for operation in data.operations if isinstance(operation, Mix)]
         if not data.inputs and not any(later):
-            raise PermanentError("There is no sound to work on: name at least one source in task_data.inputs")
+            raise InputError("There is no sound to work on: name at least one source in task_data.inputs")
         if len(data.inputs) + sum(map(len, later)) > MOST_INPUTS:
-            raise PermanentError(f"No more than {MOST_INPUTS} sounds are mixed in one task")
+            raise InputError(f"No more than {MOST_INPUTS} sounds are mixed in one task")
         work = _Work(self._sources, job, report, steps=2 + len(data.operations))
         work.mix(data.inputs, "inputs")
         before = work.measured()
@@ -97,7 +97,7 @@ class _Work:
             raise type(error)(f"{where} could not be read: {shown(sound.source)}: {error}") from error
 
     def apply(self, operation: TaskData, where: str) -> None:
-        """One operation. Raises `PermanentError` where there is nothing that it could work on."""
+        """One operation. Raises `InputError` where there is nothing that it could work on."""
         self._done += 1
         kind = str(operation.type)  # type: ignore[attr-defined]  # every operation has one
         self._step = kind
@@ -105,11 +105,11 @@ class _Work:
         if isinstance(operation, Mix):
             self.mix(operation.inputs, f"{where}.inputs")
         elif self.take is None:
-            raise PermanentError(f"{where}: there is no sound yet; name one in task_data.inputs")
+            raise InputError(f"{where}: there is no sound yet; name one in task_data.inputs")
         else:
             self.take = self._worked(self.take, operation, where)
             if not self.take.seconds:
-                raise PermanentError(f"{where}: nothing is left of the sound")
+                raise InputError(f"{where}: nothing is left of the sound")
         self.applied.append(kind)
 
     def _worked(self, take: Take, operation: TaskData, where: str) -> Take:
@@ -143,7 +143,7 @@ class _Work:
     def finished(self, before: Loudness | None) -> Product:
         """The file, and what it is."""
         if self.take is None:
-            raise PermanentError("There is no sound to work on")
+            raise InputError("There is no sound to work on")
         self._done, self._step = self.steps - 1, "encoding"
         file = self.job.folder / f"audio.{self.format}"
         rate = fitting(self.format, self.rate or self.take.rate, self.warnings)
@@ -168,4 +168,4 @@ class _Work:
 
 def _check_length(seconds: float, what: str) -> None:
     if seconds > LONGEST:
-        raise PermanentError(f"{what} would last longer than the {LONGEST / 60:g} minutes that are accepted")
+        raise InputError(f"{what} would last longer than the {LONGEST / 60:g} minutes that are accepted")

@@ -79,7 +79,9 @@ def failure(status: int, said: str) -> TaskError:
     if status < 0:
         return TransientError(f"ffmpeg was killed by signal {-status}")
     if "No space left on device" in said or status == 256 - errno.ENOSPC:
-        return TransientError("No space left for the media")
+        full = TransientError("No space left for the media")
+        full.__cause__ = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return full
     return PermanentError(f"ffmpeg failed with status {status}: {said}")
 
 

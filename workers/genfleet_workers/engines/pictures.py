@@ -10,7 +10,7 @@ from io import BytesIO
 
 from PIL import Image, ImageOps
 
-from genfleet.errors import PermanentError, TaskError, TransientError
+from genfleet.errors import InputError, TaskError, TransientError
 from genfleet_workers.engines.sources import Kind, Sources, shown
 
 PICTURE = Kind(types=r"image/[\w.+-]+", limit_bytes=20_000_000)
@@ -58,7 +58,7 @@ def decode(content: bytes) -> Image.Image:
     try:
         with Image.open(BytesIO(content), formats=_FORMATS) as picture:
             if picture.width * picture.height > LIMIT_PIXELS:
-                raise PermanentError(f"The picture has more than {LIMIT_PIXELS:,} pixels")
+                raise InputError(f"The picture has more than {LIMIT_PIXELS:,} pixels")
             return ImageOps.exif_transpose(picture).convert("RGB")
     except _BROKEN as error:
-        raise PermanentError("Not a picture that can be read (PNG, JPEG, WebP, GIF, BMP, TIFF)") from error
+        raise InputError("Not a picture that can be read (PNG, JPEG, WebP, GIF, BMP, TIFF)") from error

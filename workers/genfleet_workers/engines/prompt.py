@@ -70,7 +70,7 @@ class PromptEngine:
         try:
             answer = self._model.ask([{"role": "user", "content": prompt}], within=self._within)
         except NoAnswer as none:
-            raise none.as_task_error() from None
+            raise none.as_task_error() from none
         return answer.text, {"model": self._model.name, "tokens_used": answer.tokens, "truncated": answer.cut}
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from genfleet import egress
-from genfleet.errors import PermanentError
+from genfleet.errors import InputError
 
 TIMEOUT = 10.0
 """Seconds for one file from the web, from the first byte asked to the last received."""
@@ -63,9 +63,9 @@ class Sources:
         try:
             path = (folder / unquote(urlsplit(source[len(base) :]).path)).resolve()
         except (ValueError, OSError) as error:
-            raise PermanentError("Not the name of a media file") from error
+            raise InputError("Not the name of a media file") from error
         if not path.is_relative_to(folder):
-            raise PermanentError("The URL leads out of the media folder")
+            raise InputError("The URL leads out of the media folder")
         return path
 
 
@@ -79,21 +79,21 @@ def _embedded(text: str, limit_bytes: int) -> bytes:
     try:
         content = base64.b64decode(text, validate=True)
     except ValueError as error:
-        raise PermanentError("The data: URI is not valid base64") from error
+        raise InputError("The data: URI is not valid base64") from error
     if len(content) > limit_bytes:
-        raise PermanentError(_too_large(limit_bytes))
+        raise InputError(_too_large(limit_bytes))
     return content
 
 
 def _file(path: Path, limit_bytes: int) -> bytes:
     try:
         if not path.is_file():
-            raise PermanentError("There is no such media file")
+            raise InputError("There is no such media file")
         if path.stat().st_size > limit_bytes:
-            raise PermanentError(_too_large(limit_bytes))
+            raise InputError(_too_large(limit_bytes))
         return path.read_bytes()
     except OSError as error:
-        raise PermanentError(f"The media file cannot be read: {error.strerror}") from error
+        raise InputError(f"The media file cannot be read: {error.strerror}") from error
 
 
 def _too_large(limit_bytes: int) -> str:

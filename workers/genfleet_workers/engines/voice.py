@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from genfleet.contract.audio_data import GenerateCharacterVoice
-from genfleet.errors import PermanentError, TaskError
+from genfleet.errors import InputError, PermanentError, TaskError
 from genfleet_workers.engines import ffmpeg
 from genfleet_workers.engines.base import Job, Product, Report
 from genfleet_workers.engines.inputs import arguments, product, seed_of
@@ -44,7 +44,7 @@ class VoiceEngine:
         """Speak, mix, encode. A profile that cannot be used, and words that are not known, become warnings."""
         data, warnings = arguments(job, GenerateCharacterVoice), list[str]()
         if not data.text.strip():
-            raise PermanentError("There is nothing to say: give the words in task_data.text")
+            raise InputError("There is nothing to say: give the words in task_data.text")
         report(0.02, "reading_profile")
         profile = self._profile(data.character_voice_profile, warnings)
         how = delivery(profile, data.character_voice_profile or "", data.emotion or "", data.pace or "", warnings)
@@ -120,10 +120,10 @@ def _ambience_of(text: str, warnings: list[str]) -> str | None:
 
 
 def _in_place(desk: Desk, voice: Take, around: str | None, seed: int) -> Take:
-    """The voice where it is heard. Raises `PermanentError` when there is nothing to hear in it."""
+    """The voice where it is heard. Raises `InputError` when there is nothing to hear in it."""
     heard = desk.loudness(voice.file)
     if heard.true_peak is None:
-        raise PermanentError("There is nothing in task_data.text that can be spoken")
+        raise InputError("There is nothing in task_data.text that can be spoken")
     if around is None:
         return voice
     file = desk.path()

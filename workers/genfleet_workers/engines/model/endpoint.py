@@ -78,7 +78,9 @@ class Model:
             except _Rejected as rejected:
                 other = dialect.after(rejected.said, structured=schema is not None)
                 if other is None:
-                    raise NoAnswer(f"AI service refused the request ({rejected.status})", passing=False) from None
+                    raise NoAnswer(f"AI service refused the request ({rejected.status})", passing=False) from _answered(
+                        rejected.status
+                    )
                 dialect = other
             else:
                 self._dialect = dialect
@@ -99,17 +101,17 @@ class Model:
     def _once(self, body: bytes, deadline: float) -> Answer:
         try:
             status, headers, content = self._post(body, deadline)
-        except httpx.TimeoutException:
-            raise NoAnswer("AI service timeout", passing=True) from None
+        except httpx.TimeoutException as error:
+            raise NoAnswer("AI service timeout", passing=True) from error
         except httpx.HTTPError as error:
-            raise NoAnswer(f"AI service unreachable ({type(error).__name__})", passing=True) from None
+            raise NoAnswer(f"AI service unreachable ({type(error).__name__})", passing=True) from error
         if status == 200:
             return _answer(content)
         if (status >= 500 and status != 501) or status in _PASSING_STATUS:
-            raise NoAnswer(_cause(status), passing=True, retry_after=_retry_after(headers))
+            raise NoAnswer(_cause(status), passing=True, retry_after=_retry_after(headers)) from _answered(status)
         if status in _REJECTED_STATUS:
             raise _Rejected(status, content[:4_000].decode(errors="replace").lower())
-        raise NoAnswer(_cause(status), passing=False)
+        raise NoAnswer(_cause(status), passing=False) from _answered(status)
 
     def _post(self, body: bytes, deadline: float) -> tuple[int, httpx.Headers, bytes]:
         now, end = time.monotonic(), self._endpoint
@@ -153,6 +155,12 @@ def _bounded(response: httpx.Response) -> bytes:
         if len(body) > LIMIT_BYTES:
             raise NoAnswer("AI service sent too much", passing=False)
     return bytes(body)
+
+
+def _answered(status: int) -> httpx.HTTPStatusError:
+    """What httpx would raise, without what was asked and answered: it is for counting by cause."""
+    asked = httpx.Request("POST", "http://model/")
+    return httpx.HTTPStatusError(str(status), request=asked, response=httpx.Response(status, request=asked))
 
 
 def _cause(status: int) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from genfleet.errors import PermanentError
+from genfleet.errors import InputError, PermanentError
 from genfleet_workers.engines import ffmpeg
 from genfleet_workers.engines.sound.loudness import Loudness, measure
 from genfleet_workers.engines.sound.takes import Take
@@ -75,13 +75,13 @@ class Desk:
         try:
             take = self._made([*guarded, "-i", str(file), "-map", "0:a:0", "-af", form])
         except PermanentError as error:
-            raise PermanentError(f"Not sound that can be read ({KNOWN_TO_PEOPLE})") from error
+            raise InputError(f"Not sound that can be read ({KNOWN_TO_PEOPLE})") from error
         finally:
             file.unlink()
         if not take.seconds:
-            raise PermanentError("There is no sound in it")
+            raise InputError("There is no sound in it")
         if take.seconds > longest:
-            raise PermanentError(f"Longer than the {longest / 60:g} minutes that are accepted")
+            raise InputError(f"Longer than the {longest / 60:g} minutes that are accepted")
         return take
 
     def filtered(self, take: Take, *filters: str) -> Take:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from genfleet.errors import PermanentError
+from genfleet.errors import InputError
 
 _HEADER = struct.Struct(">4s5I")
 """Of Sun's .au: magic, where the samples begin, their size, their encoding, sample rate, channels."""
@@ -54,7 +54,7 @@ class Take:
         with file.open("rb") as opened:
             head = opened.read(_HEADER.size)
         if len(head) < _HEADER.size:
-            raise PermanentError("There is no sound in it")
+            raise InputError("There is no sound in it")
         _, start, _, encoding, rate, channels = _HEADER.unpack(head)
         frames = (file.stat().st_size - start) // (_BYTES[encoding] * channels)
         return cls(file, rate, channels, frames, start)

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from genfleet.errors import PermanentError
+from genfleet.errors import InputError
 
 HEADING = "# "
 MOST_VALUES = 50_000
@@ -47,15 +47,15 @@ _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 
 
 def decoded(content: bytes) -> str:
-    """The characters of a document. Raises PermanentError for what is no text."""
+    """The characters of a document. Raises InputError for what is no text."""
     for start, what in _BINARY.items():
         if content.startswith(start):
-            raise PermanentError(f"It is {what}, not text; give text, Markdown, HTML or JSON")
+            raise InputError(f"It is {what}, not text; give text, Markdown, HTML or JSON")
     for bom, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16")):
         if content.startswith(bom):
             return content.decode(encoding, errors="replace")
     if b"\0" in content[:10_000]:
-        raise PermanentError("It is not text; give text, Markdown, HTML or JSON")
+        raise InputError("It is not text; give text, Markdown, HTML or JSON")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -65,7 +65,7 @@ def decoded(content: bytes) -> str:
 def plain_text(text: str, kind: str = "auto", name: str = "") -> str:
     """A paragraph a line. `kind` is that of `GatherSource.format`; `name`, such as a path, helps to tell.
 
-    Raises PermanentError where it is not what it is said to be.
+    Raises InputError where it is not what it is said to be.
     """
     kind = _kind(text, name) if kind == "auto" else kind
     match kind:
@@ -161,7 +161,7 @@ def _from_json(text: str) -> str:
     try:
         document = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise PermanentError("It is not valid JSON") from error
+        raise InputError("It is not valid JSON") from error
     lines, waiting = list[str](), [("", document)]
     for _ in range(MOST_VALUES):
         if not waiting:

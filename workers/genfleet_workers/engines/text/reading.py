@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from genfleet.contract.task_data import GatherSource
-from genfleet.errors import PermanentError, TaskError, TransientError
+from genfleet.errors import InputError, TaskError, TransientError
 from genfleet_workers.engines.base import Report
 from genfleet_workers.engines.sources import Kind, Sources, shown
 from genfleet_workers.engines.text.documents import decoded, plain_text
@@ -66,12 +66,12 @@ class _Reader:
         """Add the pieces of a source, or raise TaskError and add none."""
         text = self._text(source)
         if found.characters + len(text) > LIMIT_TEXT:
-            raise PermanentError(f"with it there would be more than {LIMIT_TEXT:,} characters in all")
+            raise InputError(f"with it there would be more than {LIMIT_TEXT:,} characters in all")
         pieces = list(split(text, number))
         if not pieces:
-            raise PermanentError("there is no text in it")
+            raise InputError("there is no text in it")
         if len(found.pieces) + len(pieces) > MOST_PIECES:
-            raise PermanentError(f"with it there would be more than {MOST_PIECES:,} pieces in all")
+            raise InputError(f"with it there would be more than {MOST_PIECES:,} pieces in all")
         found.pieces += pieces
         found.characters += len(text)
         found.read += 1
@@ -86,7 +86,7 @@ class _Reader:
     def _fetched(self, url: str) -> bytes:
         left = self.late - time.monotonic()
         if left <= 0:
-            raise PermanentError("not tried, because those before it took too long")
+            raise InputError("not tried, because those before it took too long")
         return self.sources.read(url, replace(DOCUMENT, timeout=min(DOCUMENT.timeout, left)))
 
 
@@ -94,7 +94,7 @@ def _path(url: str) -> str:
     try:
         return urlsplit(url).path
     except ValueError:
-        raise PermanentError("it is not a URL") from None
+        raise InputError("it is not a URL") from None
 
 
 def _unread(number: int, source: GatherSource, error: TaskError) -> str:

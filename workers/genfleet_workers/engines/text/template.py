@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from genfleet.errors import PermanentError
+from genfleet.errors import InputError
 
 LIMIT = 400_000
 """Characters of a rendered prompt: more than any model reads."""
@@ -38,7 +38,7 @@ class Rendered:
 
 
 def render(template: str, parameters: Mapping[str, Any]) -> Rendered:
-    """Fill it in. Raises PermanentError when the result would be too long."""
+    """Fill it in. Raises InputError when the result would be too long."""
     used, missing, unreadable = set[str](), dict[str, None](), dict[str, None]()
     parts, size, end = list[str](), 0, 0
     for match in _BRACES.finditer(template):
@@ -54,9 +54,7 @@ def render(template: str, parameters: Mapping[str, Any]) -> Rendered:
         parts += template[end : match.start()], put
         size += len(put)
         if size > LIMIT:
-            raise PermanentError(
-                f"The rendered prompt would be longer than {LIMIT:,} characters: shorten its parameters"
-            )
+            raise InputError(f"The rendered prompt would be longer than {LIMIT:,} characters: shorten its parameters")
         end = match.end()
     parts.append(template[end:])
     if "{{" in _BRACES.sub("", template):
