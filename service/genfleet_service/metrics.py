@@ -172,10 +172,10 @@ def _now(survey: Survey) -> dict[Measure, list[tuple[tuple[str, ...], float]]]:
         tell(measures.WORKER_MEMORY, max(memory, default=0), queue)
         tell(measures.FLEET_MEMORY, sum(memory), queue)
         busy = [percent for worker in seen.workers for percent in worker.about.get("gpu_utilization", ())]
-        tell(measures.GPU_COUNT, len(busy), queue)
         if busy:
             tell(measures.GPU, sum(busy) / len(busy), queue)
         cards = [card for worker in seen.workers for card in worker.about.get("gpu_memory_bytes", ())]
+        tell(measures.GPU_COUNT, len(cards), queue)  # how busy it is, a part of a card does not say
         for number, what in enumerate(("used", "total")):
             tell(measures.GPU_MEMORY, sum(card[number] for card in cards), queue, what)
     return rows

@@ -11,9 +11,11 @@ import pytest
 from celery import Celery
 
 from genfleet.contract.keys import PRIORITY_STEPS, broker_list, key
+from genfleet.contract.measures import FAILURES, Cause
 from genfleet.contract.states import State
 from genfleet.store import capacity, steps
 from genfleet.store.client import SyncStore
+from genfleet.store.measures import counts
 from genfleet.store.records import TaskRecord
 from tests.support.servers import Site
 from tests.support.tasks import queue_seen, record, submitted
@@ -26,6 +28,12 @@ def settled(store: SyncStore, task_id: str, *, within: float = 15) -> TaskRecord
     """The record of a task once it has ended."""
     wait_for(f"{task_id} ends", lambda: record(store, task_id).finished_ms, within=within)
     return record(store, task_id)
+
+
+def failures(store: SyncStore) -> dict[str, int]:
+    """Attempts that failed, by cause."""
+    counted = store.run(counts()).numbers.get(FAILURES, {})
+    return {cause: number for (_, _, cause), number in counted.items()}
 
 
 def in_step(store: SyncStore, task_id: str, step: str = "first_half") -> bool:
@@ -75,9 +83,17 @@ def test_higher_priority_runs_first(site: Site, store: SyncStore, tmp_path: Path
     assert started == [ids[1], ids[2], ids[3]]
 
 
-@pytest.mark.parametrize("error", ["ConnectionError", "TimeoutError", "MemoryError", "TransientError"])
-def test_passing_failures_are_tried_again(site: Site, store: SyncStore, error: str) -> None:
-    """TS-110, TS-111: the next attempt is in 60 seconds, and the task shows which it is and why."""
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        ("ConnectionError", Cause.CONNECTION),
+        ("TimeoutError", Cause.TIMEOUT),
+        ("MemoryError", Cause.MEMORY),
+        ("TransientError", Cause.ENGINE),
+    ],
+)
+def test_passing_failures_are_tried_again(site: Site, store: SyncStore, error: str, cause: Cause) -> None:
+    """TS-110, TS-111: the next attempt is in 60 seconds, the task shows which it is and why, and its cause is counted."""
     task_id = submitted(store, fail=error)
     with site.worker():
         wait_for("the retry is scheduled", lambda: record(store, task_id).due_ms)
@@ -87,6 +103,7 @@ def test_passing_failures_are_tried_again(site: Site, store: SyncStore, error: s
     assert task.due_ms is not None
     assert task.due_ms - task.updated_ms == 60_000
     assert "as the test asked" in (task.last_error or "")
+    assert failures(store) == {cause: 1}
 
 
 @pytest.mark.parametrize("error", ["ValueError", "PermissionError", "FileNotFoundError", "PermanentError"])
@@ -100,6 +117,7 @@ def test_lasting_failures_are_final(site: Site, store: SyncStore, error: str) ->
     assert "scene is empty" in (task.error or "")
     assert "Traceback" in (task.traceback or "")
     assert task.retries == 0
+    assert failures(store) == {Cause.ENGINE: 1}
 
 
 def test_the_retries_end_after_the_fourth_attempt(site: Site, store: SyncStore) -> None:
@@ -142,6 +160,7 @@ def test_the_hard_limit_kills_the_process_and_fails_the_task(site: Site, store: 
 
     assert task.state is State.FAILED
     assert task.error == "The hard time limit of 2 seconds was exceeded"
+    assert failures(store) == {Cause.TIMEOUT: 1}
     assert site.redis.client.hget(key("counters"), "failed_tasks") == b"1"
 
 
@@ -328,7 +347,9 @@ def test_a_worker_reports_its_processes_and_machine(site: Site, store: SyncStore
 
     assert worker.about["memory_bytes"][str(worker.about["pid"])] > 1_000_000
     assert worker.about["concurrency"] == 2
-    assert {"host", "cpu_percent", "memory_percent", "gpu_utilization", "running", "phase"} <= set(worker.about)
+    assert {"host", "cpu_percent", "memory_percent", "gpu_utilization", "gpu_memory_bytes", "running", "phase"} <= set(
+        worker.about
+    )
 
 
 def test_nothing_unfinished_is_left_behind(site: Site, store: SyncStore) -> None:

@@ -22,6 +22,7 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import ValidationError
 
+from genfleet.contract.measures import Cause
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.errors import InputError, PermanentError, StoreUnavailable
 from genfleet.store import steps
@@ -67,6 +68,7 @@ class Again:
     after: timedelta
     error: str
     trace: str
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,7 @@ class Failed:
 
     error: str
     trace: str
+    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +217,11 @@ def packed(result: Mapping[str, Any]) -> bytes:
 
 def judge(lease: Lease, error: BaseException) -> Again | Failed:
     """What an error means for the task, by its kind and by the attempts that are left (TS-110 to TS-112)."""
-    trace = failures.trace(error)
+    said, trace, cause = failures.sentence(error), failures.trace(error), failures.cause(error)
     delays = TASK_TYPES[lease.type].retry_delays if lease.type in TASK_TYPES else ()
     if failures.is_passing(error) and lease.retries < len(delays):
-        return Again(timedelta(seconds=delays[lease.retries]), failures.sentence(error), trace)
-    return Failed(failures.sentence(error), trace)
+        return Again(timedelta(seconds=delays[lease.retries]), said, trace, cause)
+    return Failed(said, trace, cause)
 
 
 def settlement(lease: Lease, outcome: Outcome) -> Call[bool]:
@@ -226,10 +229,10 @@ def settlement(lease: Lease, outcome: Outcome) -> Call[bool]:
     match outcome:
         case Done(result, _):
             return steps.complete(lease.task_id, lease.token, result)
-        case Again(after, error, trace):
-            return steps.retry_later(lease.task_id, lease.token, after, error, trace)
-        case Failed(error, trace):
-            return steps.fail(lease.task_id, lease.token, error, trace)
+        case Again(after, error, trace, cause):
+            return steps.retry_later(lease.task_id, lease.token, after, error, trace, cause=cause)
+        case Failed(error, trace, cause):
+            return steps.fail(lease.task_id, lease.token, error, trace, cause=cause)
         case GivenUp():
             return steps.hand_back(lease.task_id, lease.token, "its process was told to stop")
         case Lost():

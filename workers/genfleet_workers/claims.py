@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import structlog
 
+from genfleet.contract.measures import Cause
 from genfleet.contract.task_types import DEFAULT_PRIORITY, TASK_TYPES
 from genfleet.errors import StoreUnavailable
 from genfleet.store import dead_letters, steps
@@ -61,7 +62,7 @@ class Claims:
 
         Told at once, before the process hears SIGTERM and hands its task back.
         """
-        failed = steps.fail(lease.task_id, lease.token, hard_limit_passed(seconds))
+        failed = steps.fail(lease.task_id, lease.token, hard_limit_passed(seconds), cause=Cause.TIMEOUT)
         report = self.holdings.outcome(lease) or failed
         try:
             self.store.run(report)

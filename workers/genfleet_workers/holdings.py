@@ -18,6 +18,7 @@ from typing import Any
 
 import structlog
 
+from genfleet.contract.measures import Cause
 from genfleet.store import steps
 from genfleet.store.calls import Call
 from genfleet.store.records import Lease
@@ -155,7 +156,8 @@ class Holdings:
             case End.HANDED_BACK:
                 return steps.hand_back(lease.task_id, lease.token, verdict.why)
             case End.FAILED:
-                return self.outcome(lease) or steps.fail(lease.task_id, lease.token, verdict.why)
+                timed_out = steps.fail(lease.task_id, lease.token, verdict.why, cause=Cause.TIMEOUT)
+                return self.outcome(lease) or timed_out
             case End.LOST:
                 return self.outcome(lease) or steps.lose(lease.task_id, lease.token, verdict.why)
 
