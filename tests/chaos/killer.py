@@ -112,6 +112,8 @@ class Killer:
             time.sleep(self.run.chance.uniform(0, 3 * PAUSE_S))
             self._by_chance(what)
         self.fill()
+        if len(self.kills) % 25 == 0:
+            self.run.tell(f"{len(self.kills)} of {self.run.trials} killed")
         time.sleep(self.run.chance.uniform(0, PAUSE_S))
 
     def told(self) -> str:
@@ -139,14 +141,11 @@ class Killer:
         found: list[tuple[str, int, Place]] = []
 
         def somebody() -> bool:
-            running = self.side.running()
-            self.run.chance.shuffle(running)
-            for task, pid in running:
-                place = next((each for each in self.places if pid in _children(each.program)), None)
-                if place:
-                    found.append((task, pid, place))
-                    return True
-            return False
+            places = {pid: place for place in self.places for pid in _children(place.program)}
+            running = [(task, pid, places[pid]) for task, pid in self.side.running() if pid in places]
+            if running:
+                found.append(self.run.chance.choice(running))
+            return bool(running)
 
         if comes_true(somebody, within=TRIGGER_S):
             task, pid, place = found[0]
