@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -73,3 +74,85 @@ def test_what_others_wrote_cannot_forge_a_line(style: str) -> None:
     assert len(heads) == 4
     if style == "json":
         assert [json.loads(line)["event"].split()[0] for line in heads] == ["ours", "it", "audit", "broken"]
+
+
+def lines_of(program: str) -> list[dict[str, Any]]:
+    """What a program that logs as JSON has written."""
+    begin = "import logging, threading, structlog\nfrom genfleet import logs\n"
+    begin += 'logs.set_up("worker", level="info", style="json", queue="gpu_medium")\nlog = structlog.get_logger()\n'
+    done = subprocess.run([sys.executable, "-c", begin + program], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_every_line_says_which_program_wrote_it() -> None:
+    """TS-185: also those of threads, which begin without a context, and of libraries; when, how bad and what come first."""
+    lines = lines_of("""
+say = lambda: (log.info("ours", queue="other"), logging.getLogger("some.library").warning("theirs"), logs.line("kept"))
+say()
+thread = threading.Thread(target=say); thread.start(); thread.join()
+""")
+    assert [(line["event"], line["program"], line["queue"]) for line in lines] == 2 * [
+        ("ours", "worker", "other"),
+        ("theirs", "worker", "gpu_medium"),
+        ("kept", "worker", "gpu_medium"),
+    ]
+    assert {tuple(line)[:3] for line in lines} == {("timestamp", "level", "event")}
+
+
+def test_the_context_is_in_the_same_order_on_each_line() -> None:
+    """TS-185: whose task it is, before what else is known."""
+    (line,) = lines_of("""
+with structlog.contextvars.bound_contextvars(attempt=2, other=1, task_type="t", task_id="i", project_id="p"):
+    log.info("ours", seconds=1)
+""")
+    names = ["timestamp", "level", "event", "seconds", "task_id", "project_id", "task_type", "attempt", "other"]
+    assert list(line) == [*names, "program", "queue"]
+
+
+def test_fields_that_hold_what_was_submitted_are_hidden() -> None:
+    """By their names, however deep, whoever logs them; and secrets as before."""
+    (line,) = lines_of("""
+given = {"prompt": "a detective", "sent": [{"Text": "words", "size": 5}], "api_key": "k", "at": "redis://me:word@host"}
+log.info("ours", task_data=given, prompt="a detective", negative_prompt="rain", kwargs=given, given=given, reason="busy")
+""")
+    hidden = {name for name, value in line.items() if value == "[hidden]"}
+    assert hidden == {"task_data", "prompt", "negative_prompt", "kwargs"}
+    within = {"prompt": "[hidden]", "sent": [{"Text": "[hidden]", "size": 5}], "api_key": "[hidden]"}
+    assert line["given"] == {**within, "at": "redis://me:[hidden]@host"}
+    assert line["reason"] == "busy"
+
+
+def test_texts_of_a_submission_are_hidden_while_it_is_worked_on() -> None:
+    """However they are quoted: by libraries, in errors, line by line. Afterwards the process forgets them."""
+    lines = lines_of(r"""
+words = "a \"detective\"\nin film noir ä style"
+library = logging.getLogger("some.library")
+def say():
+    library.warning("asked for %s", words)
+    library.warning("asked for %r", words)
+    library.warning("asked for %s", __import__("json").dumps([words]))
+    library.warning("its end is in film noir ä style, en")
+    try:
+        raise ValueError(words)
+    except ValueError:
+        log.exception("broken", size="1024")
+with logs.hiding(__import__("json").dumps({"shots": [{"prompt": words}], "lang": "en", "seed": 7}).encode()):
+    say()
+say()
+""")
+    during, after = lines[:5], lines[5:]
+    assert len(after) == 5
+    for line in during:
+        assert "detective" not in str(line)
+        assert "noir" not in str(line)
+    assert during[0]["event"] == "asked for [hidden]"
+    assert during[3]["event"] == "its end is [hidden], en"
+    assert "ValueError: [hidden]" in during[4]["exception"]
+    assert all("detective" in str(line) or "noir" in str(line) for line in after)
+
+
+@pytest.mark.parametrize("document", ["no JSON", "[[", "null", '{"a": 1}'])
+def test_a_document_without_texts_hides_nothing(document: str) -> None:
+    """Another producer's data is whatever it is; the log goes on."""
+    (line,) = lines_of(f"with logs.hiding({document!r}.encode()):\n    log.info('a line of some length')")
+    assert line["event"] == "a line of some length"

@@ -4,14 +4,17 @@
 - until: a file that ends the work when it is there
 - fail: the name of the error to raise then; fails: in how many attempts, all of them if it does not say; die: SIGKILL oneself
 - silent: how long to sleep first, in one go and without a word
+- aloud: what to write to the log of a library, to stdout, and to a traceback
 - stubborn: go on when told to stop; marks: a file that is told of each start, stop and end
 """
 
 from __future__ import annotations
 
 import builtins
+import logging
 import os
 import signal
+import sys
 import time
 from contextlib import suppress
 from importlib import import_module
@@ -35,6 +38,8 @@ class Acting:
         says: dict[str, Any] = job.data.model_extra or {}
         # Each attempt leaves a mark, so that a test can count what really started and ended.
         _mark(says, f"start {job.task_id} {job.token} {os.getpid()}")
+        if "aloud" in says:
+            _say(says["aloud"])
         try:
             time.sleep(float(says.get("silent", 0)))
             _work(_seconds(says, job.token), report)
@@ -54,6 +59,17 @@ class Acting:
         file = job.folder / "made.txt"
         file.write_text(job.task_id)
         return Product(file, {"duration": 1.0})
+
+
+def _say(words: str) -> None:
+    """As libraries do, which know of no policy."""
+    library = logging.getLogger("some.library")
+    library.warning("asked for %s and for %r", words, words)
+    sys.stdout.write(f"asked for {words}\n")
+    try:
+        dict[str, str]()[words]
+    except KeyError:
+        library.exception("it is not there")
 
 
 def _go_on() -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from mmap import mmap
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+from billiard.util import get_logger
 from celery import Celery, Task, bootsteps, signals
+from celery.utils.log import LoggingProxy
 from celery.worker.consumer import Consumer
 from celery.worker.state import maybe_shutdown
 from kombu import Connection, Exchange, Queue
@@ -202,11 +206,25 @@ def _connect_signals(app: Celery, settings: WorkerSettings, beat: Beat) -> None:
         consumer.timer.call_repeatedly(min(TURN_S, settings.patience_seconds / 3), app.show_turn)
         beat.start()
 
-    connect(signals.setup_logging, lambda *_, **__: None)  # ours stays
+    connect(signals.setup_logging, lambda *_, **__: _hush())
     connect(signals.worker_ready, ready)
     connect(signals.worker_shutting_down, lambda *_, **__: beat.stopping())
     connect(signals.worker_shutdown, lambda *_, **__: beat.end())
     connect(signals.worker_process_init, lambda *_, **__: _equip(app, settings))
+
+
+_OURS_SAYS_IT = ("celery.worker.strategy", "celery.worker.request", "celery.app.trace")
+"""What Celery logs of a task and its process has no project and no attempt, and is said by `claimed`, `attempt` and
+`process_lost`."""
+
+
+def _hush() -> None:
+    """Our log stays as it is, and Celery's lines are in it; but each fact is one line."""
+    for name in _OURS_SAYS_IT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    billiards = get_logger()  # it would write to stderr, in a form of its own
+    billiards.propagate = True
+    billiards.setLevel(logging.WARNING)
 
 
 def _set_consuming(consumer: Any, queue: str, done: Callable[[], None], *, on: bool) -> None:
@@ -249,6 +267,7 @@ def _equip(app: Celery, settings: WorkerSettings) -> None:
     a missing package has to be seen when it is started, and not by those who submit (TS-174, TS-176).
     """
     _be_killed_first()
+    sys.stdout, sys.stderr = _Aloud(sys.__stdout__), _Aloud(sys.__stderr__)
     try:
         engines = _engines(settings)
     except Exception:
@@ -262,6 +281,17 @@ def _equip(app: Celery, settings: WorkerSettings) -> None:
         artifacts=Artifacts(settings.media_dir, settings.media_url),
         scratch=settings.scratch_dir,
     )
+
+
+class _Aloud(LoggingProxy):  # type: ignore[misc]  # Celery ships no types
+    """What an engine prints: lines of the log, of the task that it runs. All else that a stream can do, the real one does."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        super().__init__(logging.getLogger("engine"), logging.INFO)
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _be_killed_first() -> None:

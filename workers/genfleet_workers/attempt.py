@@ -22,7 +22,9 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import ValidationError
 
+from genfleet import logs
 from genfleet.contract.measures import Cause
+from genfleet.contract.measures import Outcome as Counted
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.errors import InputError, PermanentError, StoreUnavailable
 from genfleet.store import steps
@@ -141,7 +143,7 @@ class Workbench:
 
     def work(self, lease: Lease) -> None:
         """Run the attempt and settle it."""
-        with structlog.contextvars.bound_contextvars(**lease.names, attempt=lease.retries + 1):
+        with structlog.contextvars.bound_contextvars(**lease.names):
             began = time.monotonic()
             said = JobLog(self.store, lease)
             with closing(Folder(self.scratch, lease.task_id, lease.token)) as folder:
@@ -154,13 +156,13 @@ class Workbench:
                     # Only now: while it is there the parent knows that this attempt began, and finds what is not settled.
                     folder.remove()
             seconds = round(time.monotonic() - began, 2)
-            log.info("attempt", outcome=type(outcome).__name__, accepted=accepted, seconds=seconds)
+            _tell(outcome, accepted=accepted, seconds=seconds)
 
     def _outcome(self, lease: Lease, folder: Folder, said: Log) -> Outcome:
         try:
             if not folder.begin():
                 return Lost()
-            with stoppable():
+            with stoppable(), logs.hiding(lease.data):
                 return self._run(lease, folder.path, said)
         except Stopped:
             return GivenUp()
@@ -237,6 +239,21 @@ def settlement(lease: Lease, outcome: Outcome) -> Call[bool]:
             return steps.hand_back(lease.task_id, lease.token, "its process was told to stop")
         case Lost():
             return steps.lose(lease.task_id, lease.token, "its process died as soon as it had begun")
+
+
+_WORDS = {Done: Counted.COMPLETED, Again: Counted.RETRIED, GivenUp: Counted.HANDED_BACK, Lost: Counted.LOST}
+
+
+def _tell(outcome: Outcome, *, accepted: bool, seconds: float) -> None:
+    """The line of an attempt, in the words of its metrics. Not what its error says: that may quote what was submitted."""
+    known = {"outcome": _WORDS.get(type(outcome), Counted.FAILED).value, "accepted": accepted, "seconds": seconds}
+    match outcome:
+        case Failed(cause=cause):
+            log.warning("attempt", **known, cause=cause.value)
+        case Again(cause=cause, after=after):
+            log.warning("attempt", **known, cause=cause.value, again_in=after.total_seconds())
+        case _:
+            log.info("attempt", **known)
 
 
 class Reporter:

@@ -54,6 +54,7 @@ class Claims:
         if answer.lease is None:
             log.info("message_dropped", task_id=task_id, task_type=name, verdict=answer.verdict)
             return None
+        log.info("claimed", **answer.lease.names)
         self.holdings.take(answer.lease, hard_limit_s)
         return answer.lease
 

@@ -26,7 +26,14 @@ def main() -> int:
     except ConfigurationError as error:
         sys.stderr.write(f"genfleet-worker: {error}\n")
         return 2
-    logs.set_up("worker", level=settings.log_level, style=settings.log_format, errors_apart=settings.log_errors_apart)
+    logs.set_up(
+        "worker",
+        level=settings.log_level,
+        style=settings.log_format,
+        errors_apart=settings.log_errors_apart,
+        worker=settings.worker_id,
+        queue=settings.queue,
+    )
     try:
         teller = look_at_start(settings.redis, Program.WORKER, time.time())
     except ConfigurationError as error:

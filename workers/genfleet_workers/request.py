@@ -37,6 +37,11 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
         claims: Claims = self.task.app.claims
         return claims
 
+    @property
+    def _names(self) -> dict[str, Any]:
+        """Whose message it is, for the log."""
+        return self.lease.names if self.lease else {"task_id": self.id, "task_type": self.type}
+
     def revoked(self) -> bool:
         """Whether this message is to be dropped: it is too late for it, or the store does not give its task to us."""
         if self.lease:
@@ -63,7 +68,7 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
             raise ConnectionError(str(error)) from error
         except Exception as error:
             # Nothing that a message or a record holds may end the worker.
-            log.exception("claim_failed", task_id=self.id, task_type=self.type)
+            log.exception("claim_failed", **self._names)
             self._set_aside(f"{type(error).__name__}: {error}")
             return None
 
@@ -89,8 +94,7 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
         """The process gave no answer: attempts settle themselves, so it died, or was killed at the hard limit."""
         error = exc_info.exception
         error = getattr(error, "exc", error)  # billiard wraps it with its traceback
-        names = self.lease.names if self.lease else {"task_id": self.id, "task_type": self.type}
-        log.warning("process_lost", **names, reason=repr(error))
+        log.warning("process_lost", **self._names, reason=repr(error))
         if self.lease and isinstance(error, TimeLimitExceeded):
             self._claims.timed_out(self.lease, error.args[0])
         elif self.lease:
@@ -108,4 +112,4 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
             super().acknowledge()
         except ResponseError as error:
             # Redis is full, or no longer the primary. Its task is settled: whoever is given this message again drops it.
-            log.warning("not_acknowledged", task_id=self.id, task_type=self.type, reason=str(error))
+            log.warning("not_acknowledged", **self._names, reason=str(error))

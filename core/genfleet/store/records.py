@@ -241,9 +241,14 @@ class Lease:
     retries: int
 
     @property
-    def names(self) -> dict[str, str]:
-        """Whose task it is: on every log line about it (TS-185)."""
-        return {"task_id": self.task_id, "project_id": self.project, "task_type": self.type}
+    def names(self) -> dict[str, Any]:
+        """Whose task it is, and which attempt: on every log line about it (TS-185)."""
+        return {
+            "task_id": self.task_id,
+            "project_id": self.project,
+            "task_type": self.type,
+            "attempt": self.retries + 1,
+        }
 
 
 @dataclass(frozen=True, slots=True)
