@@ -122,6 +122,6 @@ CAMPAIGNS = [
         short=2,
         peer=peer,
         peer_trials=4,
-        minutes=5,
+        minutes=7,
     )
 ]
