@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from genfleet.store import rights
 from tests.chaos import table as reliability
 from tools import bodies, chart, coverage, crd, document, metrics
+from tools.monitoring import alerts, dashboards, grafana
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -68,6 +70,9 @@ FILES: dict[str, Callable[[], str]] = {
     "deploy/helm/genfleet/values.schema.json": chart.values_schema,
     "deploy/helm/genfleet/README.md": chart.readme,
     "deploy/redis/users.acl": rights.acl_file,
+    "deploy/monitoring/rules.yaml": alerts.rules,
+    "deploy/monitoring/rules_test.yaml": alerts.stories,
+    **{f"deploy/monitoring/dashboards/{each.name}.json": partial(grafana.text, each) for each in dashboards.DASHBOARDS},
     "docs/openapi.json": document.text,
     "docs/coverage.md": coverage.text,
     "docs/reliability.md": reliability.text,
