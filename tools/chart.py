@@ -1,4 +1,4 @@
-"""What of the Helm chart is made from something else: its copy of the resource definition, values schema and README.
+"""What of the Helm chart is made from something else: values schema, README, and copies of what Helm would not pack.
 
 `values.yaml` says everything once. Two dashes describe a value, and `@schema` narrows what its default's type leaves
 open. A map with entries takes no other key, so a typing error is refused and not overlooked.
@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from tools import crd
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "deploy" / "helm" / "genfleet"
 GENERATED = "make generate"
+Made = Callable[[], str]
+"""What writes a generated file."""
 
 VARIABLE = {
     "type": "object",
@@ -89,6 +91,12 @@ def values_schema() -> str:
             parent = parent["properties"][name]
         parent["properties"][value.path[-1]] = _schema_of(value)
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def watched(made: Mapping[str, Made]) -> dict[str, Made]:
+    """Of all that is made, rules and dashboards, by the place of the chart's copies below its `files`."""
+    ours = re.compile(r"deploy/(monitoring/(?:rules\.yaml|dashboards/[^/]+\.json))")
+    return {found[1]: build for name, build in made.items() if (found := ours.fullmatch(name))}
 
 
 def readme() -> str:

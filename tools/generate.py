@@ -80,6 +80,9 @@ FILES: dict[str, Callable[[], str]] = {
     "clients/python/genfleet_client/bodies.py": bodies.python,
     "clients/typescript/src/bodies.ts": bodies.typescript,
 }
+# The chart's own copies of rules and dashboards, as of the resource definition: Helm packs nothing from outside of its folder,
+# and links that lead out of it are left behind by those who fetch charts with git.
+FILES |= {f"deploy/helm/genfleet/files/{name}": build for name, build in chart.watched(FILES).items()}
 
 
 def main() -> int:
@@ -87,6 +90,7 @@ def main() -> int:
     for name, build in FILES.items():
         path, text = ROOT / name, build()
         if not path.exists() or path.read_text() != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
             sys.stdout.write(f"wrote {name}\n")
     return 0

@@ -44,7 +44,13 @@ EVERYTHING: dict[str, Any] = {
         "api": {"ingressFrom": [{"podSelector": {}}], "extraEgress": [{"ports": [{"port": 443}]}]},
         "workers": {"extraEgress": [{"ports": [{"port": 9000}]}]},
     },
-    "monitoring": {"podMonitor": {"enabled": True, "labels": {"a": "b"}}},
+    "monitoring": {
+        "serviceMonitor": {"enabled": True, "labels": {"a": "b"}},
+        "podMonitor": {"enabled": True, "labels": {"a": "b"}},
+        "prometheusRule": {"enabled": True, "labels": {"a": "b"}},
+        "dashboards": {"enabled": True, "annotations": {"grafana_folder": "genfleet"}},
+        "scrapeAnnotations": {"enabled": True},
+    },
 }
 CASES: dict[str, dict[str, Any]] = {
     "defaults": {},

@@ -29,7 +29,8 @@ spec:
         {{- with $values.podLabels }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
-      {{- with merge (dict) $values.podAnnotations (.parts.annotations | default dict) }}
+      {{- $scrape := include "genfleet.scrape" (dict "root" $root "port" .port) | fromYaml }}
+      {{- with merge (dict) $values.podAnnotations (.parts.annotations | default dict) $scrape }}
       annotations:
         {{- toYaml . | nindent 8 }}
       {{- end }}
@@ -124,6 +125,15 @@ spec:
         {{- with .parts.volumes }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+{{- end }}
+
+{{/* By which a Prometheus that goes by annotations finds a pod. Takes root and port. */}}
+{{- define "genfleet.scrape" -}}
+{{- if .root.Values.monitoring.scrapeAnnotations.enabled }}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ .port | quote }}
+prometheus.io/path: /metrics
+{{- end }}
 {{- end }}
 
 {{/* How many pods of a program a drain of nodes may take away. With one pod it would only stop the drain. Takes root and name. */}}
