@@ -70,10 +70,11 @@ def test_the_file_is_valid() -> None:
 def test_containers_are_named_as_documented() -> None:
     """TS-184, SI-020, VP-016: `celery-redis-api-1`, and services `api`, `redis`, `celery`, `flower`, `web`, `worker`.
 
-    Queues that the documents' compose file does not know have services of their own beside them.
+    Queues that the documents' compose file does not know have services of their own beside them, and so have those who watch.
     """
     assert FILE["name"] == "celery-redis"
-    assert set(SERVICES) - {"cpu", "light"} == {"api", "redis", "celery", "flower", "web", "worker"}
+    beside = {"cpu", "light", "prometheus", "grafana"}
+    assert set(SERVICES) - beside == {"api", "redis", "celery", "flower", "web", "worker"}
     assert not [name for name, service in SERVICES.items() if "container_name" in service]  # or --scale would fail
 
 
@@ -116,12 +117,16 @@ def test_a_service_is_confined(name: str) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["logging"]["options"]["max-size"]
     assert not {"privileged", "cap_add", "network_mode", "pid"} & set(service)
     assert service.get("user") != "root"
 
 
 def test_ports_are_open_to_this_machine_alone() -> None:
-    """XC-001, XC-013: the API on 8000 and 8001, Flower on 5555, Redis nowhere; each on loopback if nobody says otherwise."""
+    """XC-001, XC-013: the API on 8000 and 8001, Flower on 5555, Redis nowhere; each on loopback if nobody says otherwise.
+
+    Only the API's can be opened by a setting.
+    """
     published = {
         name: [re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", port) for port in service["ports"]]
         for name, service in SERVICES.items()
@@ -131,7 +136,10 @@ def test_ports_are_open_to_this_machine_alone() -> None:
     assert published == {
         "api": ["127.0.0.1:8001:8000", "127.0.0.1:8000:8000"],
         "flower": ["127.0.0.1:5555:5555"],
+        "prometheus": ["127.0.0.1:9090:9090"],
+        "grafana": ["127.0.0.1:3000:3000"],
     }
+    assert [name for name in published if "$" in "".join(SERVICES[name]["ports"])] == ["api"]
 
 
 @pytest.mark.parametrize("password", ["", "me", ":", "me:", ":secret"])
