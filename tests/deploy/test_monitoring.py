@@ -164,6 +164,31 @@ def test_every_recorded_number_is_used() -> None:
     assert [name for name in RECORDED if name not in asked] == []
 
 
+def test_each_alert_has_a_runbook_and_each_runbook_an_alert() -> None:
+    """Links are made from names, and lead to a page that says what it is, how to look, and when to leave it."""
+    pages = {str(page.relative_to(ROOT)): page.read_text() for page in (ROOT / "docs" / "runbooks").glob("*.md")}
+
+    assert set(pages) == {alert.runbook for alert in alerts.ALERTS}
+    for path, page in pages.items():
+        assert page.startswith(f"# {Path(path).stem}\n")
+        assert re.findall("^## (.+)$", page, re.MULTILINE) == ["What people feel", "Look", "Mend", "Leave it"]
+
+
+def test_the_page_tells_of_every_dashboard_and_alert() -> None:
+    """`docs/monitoring.md` has each dashboard with its questions, and each alert with its severities."""
+    page = (ROOT / "docs" / "monitoring.md").read_text()
+    severities: dict[str, list[str]] = {}
+    for alert in alerts.ALERTS:
+        severities.setdefault(alert.name, []).append(alert.severity)
+
+    assert re.findall(r"^\| \[(\w+)\]\(runbooks/\1\.md\) \| ([^|]+) \|", page, re.MULTILINE) == [
+        (name, ", ".join(both)) for name, both in severities.items()
+    ]
+    for dashboard in DASHBOARDS:
+        asked = " ".join(row.question for row in dashboard.rows)
+        assert f"| {dashboard.title} (`{dashboard.name}.json`) | {asked} |" in page
+
+
 @needs_promtool
 def test_prometheus_understands_the_rules() -> None:
     """`promtool check rules`."""

@@ -27,7 +27,12 @@ from genfleet_workers.settings import WorkerSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(DOCS.glob("*.md")),
+    *sorted(DOCS.glob("runbooks/*.md")),
+]
 CONFIGURATION = (DOCS / "task-queue-configuration.md").read_text()
 TROUBLE = (DOCS / "troubleshooting.md").read_text()
 MIGRATION = (DOCS / "migration.md").read_text()

@@ -29,7 +29,11 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = {Path(path).name: ROOT / path for path in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]}
 ENTRY_POINTS: dict[str, str] = PROJECT["project"]["scripts"] | PROJECT["project"]["entry-points"]["genfleet.commands"]
 # Decision records are left out: they tell what was true when they were written.
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "runbooks").glob("*.md")),
+]
 
 SETTINGS: list[type[ProgramSettings]] = [OperatorSettings, ServiceSettings, WorkerSettings]
 

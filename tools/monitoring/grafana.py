@@ -21,24 +21,27 @@ SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
 GREEN, YELLOW, RED, BLUE, GREY, ORANGE, PURPLE = "green", "yellow", "red", "blue", "#8e8e8e", "orange", "purple"
 COLOURS = {
-    "completed": GREEN,
-    "failed": RED,
-    "cancelled": GREY,
-    "retried": YELLOW,
-    "lost": PURPLE,
-    "handed_back": BLUE,
-    "delivered": GREEN,
-    "ready": GREEN,
-    "starting": BLUE,
-    "draining": ORANGE,
-    "drained": GREY,
-    "broken": RED,
-    "wanted": "#ffffff",
-    "2xx": GREEN,
-    "4xx": YELLOW,
-    "5xx": RED,
+    "state": {
+        "completed": GREEN,
+        "failed": RED,
+        "cancelled": GREY,
+        "ready": GREEN,
+        "starting": BLUE,
+        "draining": ORANGE,
+        "drained": GREY,
+        "broken": RED,
+    },
+    "outcome": {
+        "completed": GREEN,
+        "delivered": GREEN,
+        "failed": RED,
+        "retried": YELLOW,
+        "lost": PURPLE,
+        "handed_back": BLUE,
+    },
+    "class": {"2xx": GREEN, "4xx": YELLOW, "5xx": RED},
 }
-"""What means the same has the same colour on every dashboard."""
+"""By label and value: what means the same has the same colour on every dashboard."""
 
 
 class Look(StrEnum):
@@ -197,7 +200,7 @@ def _panel(panel: Panel) -> Json:
             }
             for index, query in enumerate(panel.queries)
         ],
-        "fieldConfig": {"defaults": _defaults(panel), "overrides": [] if number else list(_colours())},
+        "fieldConfig": {"defaults": _defaults(panel), "overrides": list(_colours(panel))},
         "options": _number_options() if number else _line_options(),
     }
 
@@ -226,12 +229,14 @@ def _defaults(panel: Panel) -> Json:
     }
 
 
-def _colours() -> Iterator[Json]:
-    for name, colour in COLOURS.items():
-        yield {
-            "matcher": {"id": "byName", "options": name},
-            "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
-        }
+def _colours(panel: Panel) -> Iterator[Json]:
+    named = {label for query in panel.queries for label in COLOURS if query.legend == f"{{{{{label}}}}}"}
+    for label in sorted(named):
+        for value, colour in COLOURS[label].items():
+            yield {
+                "matcher": {"id": "byName", "options": value},
+                "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
+            }
 
 
 def _number_options() -> Json:
