@@ -5,14 +5,12 @@ The order is that of someone who was woken: do people wait, is the fleet as larg
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from genfleet.contract import measures as m
 from genfleet.contract.measures import Measure
 from genfleet.contract.redis_terms import MEMORY_FAILURE, MEMORY_WARNING
 from genfleet_service.fleet_health import FAILURE_RATE, WORKER_MEMORY
 from tools.monitoring.alerts import BLIND_SECONDS, WAIT_SECONDS, WAIT_SHARE
-from tools.monitoring.grafana import RED, YELLOW, Dashboard, Look, Panel, Query, Row, Variable
+from tools.monitoring.grafana import GREEN, RED, YELLOW, Dashboard, Look, Panel, Query, Row, Variable
 from tools.monitoring.queries import INSTALLATION, Scope, share, total
 
 NAMESPACE = Variable(INSTALLATION, "Installation", m.API_REDIS_UP.name)
@@ -47,6 +45,11 @@ def _failed_share(ask: Scope, by: str = "") -> str:
     )
 
 
+def _happened(ask: Scope, measure: Measure, **where: str) -> str:
+    """How often in the time that is shown. Not once is 0, as long as somebody could have told."""
+    return f"{ask.count(measure, SHOWN, **where)} or 0 * max({ask.now(m.API_REDIS_UP)} == 1)"
+
+
 def _number(
     title: str, means: str, query: str, unit: str = "short", limits: tuple[tuple[float, str], ...] = ()
 ) -> Panel:
@@ -66,6 +69,19 @@ def _waits(ask: Scope) -> Panel:
     )
 
 
+def _kept(ask: Scope) -> Panel:
+    return Panel(
+        f"Claimed within {WAIT_SECONDS} s",
+        f"Of all attempts in the time that is shown. The promise: {WAIT_SHARE:.0%}.",
+        "percentunit",
+        [Query(f"1 - ({ask.above(WAIT_SECONDS, m.WAIT, over=SHOWN)})", "in time")],
+        Look.NUMBER,
+        limits=((WAIT_SHARE, GREEN),),
+        base=RED,
+        width=3,
+    )
+
+
 def _oldest(ask: Scope) -> Panel:
     return Panel("First in line", m.OLDEST.means, "s", [Query(ask.sum(m.OLDEST, "queue"), "{{queue}}")])
 
@@ -73,20 +89,21 @@ def _oldest(ask: Scope) -> Panel:
 def _work_and_places(ask: Scope) -> Panel:
     return Panel(
         "Work and places",
-        "Work: tasks that wait or run. Places: what the workers can run at once. Work above places waits; places above work idle, "
+        "Work is what runs and what waits. The line: how many the workers can run at once. Work above it waits; below it places idle, "
         "until the cooldown is over.",
         "short",
         [
-            Query(f"{ask.sum(m.WAITING)} + {ask.sum(m.RUNNING)}", "work"),
             Query(ask.sum(m.RUNNING), "running"),
+            Query(ask.sum(m.WAITING), "waiting"),
             Query(ask.sum(m.SLOTS), "places"),
         ],
+        Look.STACK,
     )
 
 
 def _workers(ask: Scope) -> Panel:
     return Panel(
-        "Workers that work",
+        "Workers, by state",
         m.WORKERS_SEEN.means,
         "short",
         [Query(ask.sum(m.WORKERS_SEEN, "state"), "{{state}}")],
@@ -138,6 +155,7 @@ def _wanted(ask: Scope) -> Panel:
         f"{m.DESIRED.means} {m.WORKERS.means} From the operator: empty without a cluster.",
         "short",
         [Query(ask.sum(m.DESIRED), "wanted"), Query(ask.sum(m.WORKERS, "state"), "{{state}}")],
+        Look.STACK,
     )
 
 
@@ -206,7 +224,7 @@ def _fleet() -> Dashboard:
                 ],
                 height=4,
             ),
-            Row("Do people wait?", [_waits(ask), _oldest(ask), _waiting(ask)]),
+            Row("Do people wait?", [_kept(ask), _waits(ask), _oldest(ask), _waiting(ask)]),
             Row(
                 "Is the fleet as large as the work?",
                 [
@@ -480,7 +498,6 @@ def _reaction(ask: Scope) -> list[Panel]:
 
 def _reliability() -> Dashboard:
     ask = ALL
-    counted: Callable[[Measure], str] = lambda measure: ask.count(measure, SHOWN)  # noqa: E731
     return Dashboard(
         "reliability",
         "Reliability",
@@ -493,16 +510,21 @@ def _reliability() -> Dashboard:
                     _number(
                         "Attempts lost",
                         "With their workers, in the time that is shown. They ran again.",
-                        ask.count(m.ATTEMPTS, SHOWN, outcome=m.Outcome.LOST),
+                        _happened(ask, m.ATTEMPTS, outcome=m.Outcome.LOST),
                         limits=NONE_IS_BEST,
                     ),
-                    _number("Messages sent again", m.RECOVERED.means, counted(m.RECOVERED), limits=NONE_IS_BEST),
-                    _number("Results refused", m.STALE.means, counted(m.STALE), limits=NONE_IS_BEST),
-                    _number("Too late to start", m.OVERDUE.means, counted(m.OVERDUE), limits=NONE_IS_BEST),
+                    _number(
+                        "Attempts done again",
+                        "After a failure that may pass, in the time that is shown.",
+                        _happened(ask, m.ATTEMPTS, outcome=m.Outcome.RETRIED),
+                    ),
+                    _number("Messages sent again", m.RECOVERED.means, _happened(ask, m.RECOVERED), limits=NONE_IS_BEST),
+                    _number("Results refused", m.STALE.means, _happened(ask, m.STALE), limits=NONE_IS_BEST),
+                    _number("Too late to start", m.OVERDUE.means, _happened(ask, m.OVERDUE), limits=NONE_IS_BEST),
                     _number(
                         "Webhooks failed",
                         "For good, in the time that is shown.",
-                        ask.count(m.WEBHOOKS, SHOWN, outcome=m.WebhookOutcome.FAILED),
+                        _happened(ask, m.WEBHOOKS, outcome=m.WebhookOutcome.FAILED),
                         limits=NONE_IS_BEST,
                     ),
                 ],
@@ -552,8 +574,8 @@ def _reliability() -> Dashboard:
                         most=1,
                     ),
                     Panel(
-                        "Memory and connections",
-                        f"{m.REDIS_MEMORY.means} {m.REDIS_CLIENTS.means}",
+                        "Connections to Redis",
+                        m.REDIS_CLIENTS.means,
                         "short",
                         [Query(ask.sum(m.REDIS_CLIENTS), "connections")],
                     ),

@@ -39,9 +39,25 @@ COLOURS = {
         "lost": PURPLE,
         "handed_back": BLUE,
     },
+    "cause": {
+        "engine": RED,
+        "timeout": ORANGE,
+        "connection": YELLOW,
+        "http": "dark-yellow",
+        "memory": PURPLE,
+        "exhausted": "dark-purple",
+        "input": GREY,
+    },
+    "reason": {"DemandRose": GREEN, "DemandFell": BLUE, "Steady": GREY, "AtMaximum": ORANGE, "AtMinimum": "light-blue"},
     "class": {"2xx": GREEN, "4xx": YELLOW, "5xx": RED},
 }
 """By label and value: what means the same has the same colour on every dashboard."""
+
+
+FIXED = {"running": GREEN, "waiting": ORANGE}
+"""The same for series with a name of their own."""
+MARKS = ("places", "wanted")
+"""Lines over what is filled: how much there could be. White on dark, black on light."""
 
 
 class Look(StrEnum):
@@ -76,6 +92,8 @@ class Panel:
     look: Look = Look.LINES
     limits: Sequence[tuple[float, str]] = ()
     """From where on it has which colour. Lines are drawn there."""
+    base: str = GREEN
+    """Its colour below all of them."""
     width: int = 0
     """Columns; 0: what the others of its row leave."""
     most: float | None = None
@@ -201,12 +219,12 @@ def _panel(panel: Panel) -> Json:
             for index, query in enumerate(panel.queries)
         ],
         "fieldConfig": {"defaults": _defaults(panel), "overrides": list(_colours(panel))},
-        "options": _number_options() if number else _line_options(),
+        "options": _number_options(panel) if number else _line_options(),
     }
 
 
 def _defaults(panel: Panel) -> Json:
-    steps: list[Json] = [{"color": GREEN, "value": None}]
+    steps: list[Json] = [{"color": panel.base, "value": None}]
     steps += [{"color": colour, "value": value} for value, colour in panel.limits]
     shared: Json = {"unit": panel.unit, "min": 0, "thresholds": {"mode": "absolute", "steps": steps}}
     if panel.most is not None:
@@ -225,23 +243,36 @@ def _defaults(panel: Panel) -> Json:
             "spanNulls": False,
             "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
             "thresholdsStyle": {"mode": "dashed" if panel.limits else "off"},
+            **({"axisSoftMax": 1} if panel.unit == "short" else {}),  # where there is nothing, no scale of hundredths
         },
     }
 
 
 def _colours(panel: Panel) -> Iterator[Json]:
-    named = {label for query in panel.queries for label in COLOURS if query.legend == f"{{{{{label}}}}}"}
-    for label in sorted(named):
-        for value, colour in COLOURS[label].items():
-            yield {
-                "matcher": {"id": "byName", "options": value},
-                "properties": [{"id": "color", "value": {"mode": "fixed", "fixedColor": colour}}],
-            }
+    legends = [query.legend for query in panel.queries]
+    for label in sorted(label for label in COLOURS if f"{{{{{label}}}}}" in legends):
+        yield from (_override(value, _fixed(colour)) for value, colour in COLOURS[label].items())
+    yield from (_override(legend, _fixed(FIXED[legend])) for legend in legends if legend in FIXED)
+    for legend in legends:
+        if legend in MARKS:
+            line = {"custom.stacking": {"mode": "none"}, "custom.fillOpacity": 0, "custom.lineWidth": 2}
+            yield _override(legend, _fixed("text") | line)
 
 
-def _number_options() -> Json:
+def _fixed(colour: str) -> Json:
+    return {"color": {"mode": "fixed", "fixedColor": colour}}
+
+
+def _override(name: str, properties: Json) -> Json:
     return {
-        "colorMode": "background",
+        "matcher": {"id": "byName", "options": name},
+        "properties": [{"id": id_, "value": value} for id_, value in properties.items()],
+    }
+
+
+def _number_options(panel: Panel) -> Json:
+    return {
+        "colorMode": "background" if panel.limits else "none",  # what is neither good nor bad has no colour
         "graphMode": "none",
         "justifyMode": "center",
         "textMode": "auto",
