@@ -94,6 +94,16 @@ def test_the_rules_are_those_of_this_repository() -> None:
     assert (CHART / "files" / "monitoring" / "rules.yaml").read_text() == source
 
 
+def test_runbooks_are_where_the_reader_has_them() -> None:
+    """Each alert's link begins with the address that was given, and ends with the name of its page."""
+    (rule,) = made("prometheusRule", runbooks="https://wiki.example.com/genfleet/")
+    alerts = [each for group in rule["spec"]["groups"] for each in group["rules"] if "alert" in each]
+
+    assert alerts
+    for each in alerts:
+        assert each["annotations"]["runbook_url"] == f"https://wiki.example.com/genfleet/{each['alert']}.md"
+
+
 def test_each_dashboard_is_a_config_map_for_the_sidecar() -> None:
     """Byte for byte, found by its label, and small enough for `kubectl apply`."""
     found = made("dashboards")

@@ -21,7 +21,7 @@ from tools.monitoring.queries import INSTALLATION, Scope, share
 Json = dict[str, Any]
 
 RUNBOOKS = "docs/runbooks/"
-"""Where they are: in this repository. The chart puts an address of yours in its place (`runbookBase`)."""
+"""Where they are: in this repository. The chart puts an address of yours in its place (`monitoring.prometheusRule.runbooks`)."""
 
 WAIT_SECONDS = 60
 """The promise: so many attempts out of a hundred are claimed within this time."""
