@@ -21,6 +21,8 @@ Made from `core/genfleet/contract/measures.py`, by `make generate`.
 - Labels are names of queues and task types, and words of closed lists. No id, no project and no free text is ever a label.
 - While Redis cannot be asked, numbers of the fleet are left out, and `genfleet_api_redis_up` is 0: unknown is not zero.
 - Counters live as long as the data of Redis; `rate()` and `increase()` are right over restarts of everything else.
+- The first event of its kind makes a new series that begins at 1, which `rate()` and `increase()` overlook. Where single events
+  matter, compare two moments: `x - (x offset 1h or 0 * x)`. The dashboards and alerts of `monitoring.md` do.
 """
 _PARTS = {
     Source.FLEET: "The fleet: the same on each instance of the API",

@@ -352,7 +352,7 @@ def _operated() -> Iterator[Alert]:
                 "10m",
                 [("critical", who, "The operator has not seen Redis for 5m 0s.")],
             ),
-            Story("one look failed", seen(m.OBSERVATION_AGE, "0x5 30 0x60", **who), "10m"),
+            Story("it has just become so", seen(m.OBSERVATION_AGE, "0x5 61x60", **who), "6m"),
         ],
     )
     led = f"max by ({INSTALLATION}) ({m.LEADER.name})"
@@ -395,7 +395,7 @@ def _operated() -> Iterator[Alert]:
                 "20m",
                 [("warning", STUDIO, "Queue gpu_medium: no node has room for 2 of its workers.")],
             ),
-            Story("a node came in time", seen(m.UNSCHEDULABLE, "2x8 0x60", **pool), "20m"),
+            Story("a node may still come", seen(m.UNSCHEDULABLE, "2x60", **pool), "8m"),
         ],
     )
     stopped = f'{m.BUSY_STOPPED.name}{{by="scaling"}}'
@@ -435,7 +435,7 @@ def _fleet() -> Iterator[Alert]:
                 "40m",
                 [("warning", STUDIO, "Queue gpu_medium: 1 workers have been draining for half an hour.")],
             ),
-            Story("it left", seen(m.WORKERS_SEEN, "1x25 0x100", **STUDIO, state="draining"), "40m"),
+            Story("it has 20 minutes so far", seen(m.WORKERS_SEEN, "1x100", **STUDIO, state="draining"), "20m"),
         ],
     )
     lost = f'sum by ({QUEUE}) ({ATTEMPTS.name}{{outcome="{m.Outcome.LOST}"}})'
@@ -494,7 +494,7 @@ def _fleet() -> Iterator[Alert]:
                 "10m",
                 [("warning", where, "2 messages or records could not be read, and were set aside.")],
             ),
-            Story("somebody saw to it", seen(m.LETTERS, "2x4 0x60", **where), "10m"),
+            Story("somebody may be seeing to it", seen(m.LETTERS, "2x60", **where), "4m"),
         ],
     )
     failed = f'sum by ({INSTALLATION}) ({WEBHOOKS.name}{{outcome="{m.WebhookOutcome.FAILED}"}})'
@@ -543,7 +543,7 @@ def _api() -> Iterator[Alert]:
                 "10m",
                 [("critical", where, "An API process does not reach Redis.")],
             ),
-            Story("it was restarted", seen(m.API_REDIS_UP, "1x5 0 1x60", **where), "10m"),
+            Story("it is being restarted", seen(m.API_REDIS_UP, "1x5 0x60", **where), "6m"),
         ],
     )
     yield Alert(
