@@ -88,8 +88,8 @@ bench: $(INSTALLED) ## Measure
 lock: pyproject.toml ## Resolve the dependencies again; UPGRADE=1 for newer versions
 	@$(FIND_PYTHON); rm -rf build/uv && "$$python" -m venv build/uv && build/uv/bin/pip install --quiet uv==$(UV_VERSION)
 	@build/uv/bin/uv pip compile pyproject.toml --extra local --extra dev $(LOCKING) $(if $(UPGRADE),--upgrade) --output-file $(LOCK)
-	@build/uv/bin/uv pip compile pyproject.toml --extra service --extra operator $(LOCKING) $(PART) --output-file requirements/api.txt
-	@build/uv/bin/uv pip compile pyproject.toml --extra worker $(LOCKING) $(PART) --output-file requirements/worker.txt
+	@build/uv/bin/uv pip compile pyproject.toml --extra service --extra operator --extra otel $(LOCKING) $(PART) --output-file requirements/api.txt
+	@build/uv/bin/uv pip compile pyproject.toml --extra worker --extra otel $(LOCKING) $(PART) --output-file requirements/worker.txt
 	@echo hatchling | build/uv/bin/uv pip compile - $(LOCKING) $(PART) --output-file requirements/build.txt
 	@build/uv/bin/uv pip compile deploy/compose/flower.in $(LOCKING) $(PART) --output-file deploy/compose/flower.txt
 	@rm -rf build/uv

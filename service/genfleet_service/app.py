@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp
 
+from genfleet import traces
 from genfleet.errors import ConfigurationError, StoreUnavailable
 from genfleet.store.client import AsyncStore
 from genfleet.store.upkeep import keep_up
@@ -157,6 +158,7 @@ def _lifespan(settings: ServiceSettings, keys: KeyRing, metrics: ApiMetrics, sto
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await store.close()
+        await asyncio.to_thread(traces.end)
 
     return lifespan
 

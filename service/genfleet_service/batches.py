@@ -13,7 +13,8 @@ from genfleet.contract.limits import Refused
 from genfleet.store.calls import Call
 from genfleet.store.records import NewTask, Once, Submitted
 from genfleet.store.steps import submit_within
-from genfleet_service import admission, replies, views
+from genfleet.traces import Span
+from genfleet_service import admission, replies, tracing, views
 from genfleet_service.access import Caller
 from genfleet_service.submissions import read_sent
 from genfleet_service.webhooks.rules import CallbackRules
@@ -88,9 +89,10 @@ def _part(caller: Caller, item: Any, name: str | None, callbacks: CallbackRules)
         return refusal
 
 
-def calls(caller: Caller, found: list[Part]) -> Iterator[Call[Submitted | Refused]]:
+def calls(caller: Caller, found: list[Part], span: Span) -> Iterator[Call[Submitted | Refused]]:
     """The steps of those parts that may be submitted, in their order."""
-    return (submit_within(caller.limits, part.task, part.once) for part in found if isinstance(part, Ready))
+    ready = (part for part in found if isinstance(part, Ready))
+    return (submit_within(caller.limits, tracing.joined(part.task, span), part.once) for part in ready)
 
 
 def told(caller: Caller, found: list[Part], answers: list[Submitted | Refused]) -> BatchBody:

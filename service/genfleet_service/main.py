@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import os
 import resource
 import socket
 import sys
@@ -12,7 +13,7 @@ import time
 
 import uvicorn
 
-from genfleet import logs
+from genfleet import logs, traces
 from genfleet.errors import ConfigurationError, GenfleetError
 from genfleet.store.client import SyncStore
 from genfleet.store.redis_check import look_at_start
@@ -64,6 +65,7 @@ class _Server(uvicorn.Server):
 
 def _serve(settings: ServiceSettings) -> int:
     logs.set_up("api", level=settings.log_level, style=settings.log_format, errors_apart=settings.log_errors_apart)
+    traces.set_up("api", os.environ)
     look_at_start(settings.redis, Program.API, time.time())
     stopping = asyncio.Event()
     _take_connections()

@@ -20,7 +20,7 @@ DOCKERFILES = sorted(ROOT.glob("Dockerfile.*"))
 SUBSETS = sorted(path for path in REQUIREMENTS.glob("*.txt") if path.name != "lock.txt")
 
 # The extras behind each locked file; the build's own file has what the wheel is built with.
-EXTRAS = {"api": ["service", "operator"], "worker": ["worker"]}
+EXTRAS = {"api": ["service", "operator", "otel"], "worker": ["worker", "otel"]}
 # What is not in the API's image, or it would be as large as the worker's.
 WORKERS_OWN = {"celery", "imageio-ffmpeg", "numpy", "pillow"}
 

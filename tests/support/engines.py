@@ -4,6 +4,7 @@
 - until: a file that ends the work when it is there
 - fail: the name of the error to raise then; fails: in how many attempts, all of them if it does not say; die: SIGKILL oneself
 - silent: how long to sleep first, in one go and without a word
+- traced: the name of a span to make, as engines and their libraries do
 - aloud: what to write to the log of a library, to stdout, and to a traceback
 - stubborn: go on when told to stop; marks: a file that is told of each start, stop and end
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from celery.exceptions import SoftTimeLimitExceeded
+from opentelemetry import trace
 
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.errors import PermanentError, TransientError
@@ -38,6 +40,8 @@ class Acting:
         says: dict[str, Any] = job.data.model_extra or {}
         # Each attempt leaves a mark, so that a test can count what really started and ended.
         _mark(says, f"start {job.task_id} {job.token} {os.getpid()}")
+        if "traced" in says:
+            trace.get_tracer("engine").start_span(says["traced"]).end()
         if "aloud" in says:
             _say(says["aloud"])
         try:

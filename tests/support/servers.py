@@ -105,7 +105,7 @@ def program(
 
 def clean_environment() -> dict[str, str]:
     """Ours, without what would point programs elsewhere."""
-    ours = ("GENFLEET_", "REDIS_URL", "CELERY_", "API_KEY", "PORT", "TASK_SERVICE_URL")
+    ours = ("GENFLEET_", "REDIS_URL", "CELERY_", "API_KEY", "PORT", "TASK_SERVICE_URL", "OTEL_")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     return kept | {"PYTHONPATH": str(ROOT)}
 

@@ -23,6 +23,7 @@ from celery.worker.state import maybe_shutdown
 from kombu import Connection, Exchange, Queue
 from kombu.utils.imports import symbol_by_name
 
+from genfleet import traces
 from genfleet.contract import keys
 from genfleet.contract.task_types import TASK_TYPES, TaskType, broker_queues
 from genfleet.store.client import SyncStore
@@ -60,9 +61,10 @@ def create_app(settings: WorkerSettings) -> Celery:
     return app
 
 
-def _attempt(task: Task, *_args: Any, **_kwargs: Any) -> None:
+def _attempt(task: Task, *_args: Any, **_kwargs: Any) -> str:
     """Run one attempt. What is to be done came with the claim; a message's own arguments say nothing more."""
-    task.app.workbench.work(task.request.lease)
+    told: str = task.app.workbench.work(task.request.lease)
+    return told
 
 
 def _task_options(task_type: TaskType, settings: WorkerSettings) -> dict[str, Any]:
@@ -189,6 +191,7 @@ def run_worker(settings: WorkerSettings, teller: Teller) -> int:
     family.pool = lambda: _processes(worker)
     worker.start()
     family.end()
+    traces.end()
     return UNFIT if app.unfit[0] else int(worker.exitcode or 0)
 
 
@@ -211,6 +214,7 @@ def _connect_signals(app: Celery, settings: WorkerSettings, beat: Beat) -> None:
     connect(signals.worker_shutting_down, lambda *_, **__: beat.stopping())
     connect(signals.worker_shutdown, lambda *_, **__: beat.end())
     connect(signals.worker_process_init, lambda *_, **__: _equip(app, settings))
+    connect(signals.worker_process_shutdown, lambda *_, **__: traces.end())
 
 
 _OURS_SAYS_IT = ("celery.worker.strategy", "celery.worker.request", "celery.app.trace")
@@ -267,6 +271,7 @@ def _equip(app: Celery, settings: WorkerSettings) -> None:
     a missing package has to be seen when it is started, and not by those who submit (TS-174, TS-176).
     """
     _be_killed_first()
+    traces.set_up("worker", os.environ, for_all=True)
     sys.stdout, sys.stderr = _Aloud(sys.__stdout__), _Aloud(sys.__stderr__)
     try:
         engines = _engines(settings)

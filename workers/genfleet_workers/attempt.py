@@ -22,7 +22,7 @@ import structlog
 from celery.exceptions import SoftTimeLimitExceeded
 from pydantic import ValidationError
 
-from genfleet import logs
+from genfleet import logs, traces
 from genfleet.contract.measures import Cause
 from genfleet.contract.measures import Outcome as Counted
 from genfleet.contract.task_types import TASK_TYPES
@@ -47,6 +47,10 @@ STEP_LIMIT = 100
 """Characters kept of the name of a step."""
 PATIENCE_S = 2.0
 """Longest pause between two tries to reach Redis with an outcome."""
+
+
+REFUSED = "refused"
+"""What a parent hears of an attempt whose end did not count: its task was cancelled, or is another's by now."""
 
 
 class Stopped(SoftTimeLimitExceeded):  # type: ignore[misc]  # billiard ships no types
@@ -141,8 +145,8 @@ class Workbench:
     artifacts: Artifacts
     scratch: Path
 
-    def work(self, lease: Lease) -> None:
-        """Run the attempt and settle it."""
+    def work(self, lease: Lease) -> str:
+        """Run the attempt and settle it. Says how it ended, for its parent, with the cause if it failed."""
         with structlog.contextvars.bound_contextvars(**lease.names):
             began = time.monotonic()
             said = JobLog(self.store, lease)
@@ -156,13 +160,13 @@ class Workbench:
                     # Only now: while it is there the parent knows that this attempt began, and finds what is not settled.
                     folder.remove()
             seconds = round(time.monotonic() - began, 2)
-            _tell(outcome, accepted=accepted, seconds=seconds)
+            return _tell(outcome, accepted=accepted, seconds=seconds)
 
     def _outcome(self, lease: Lease, folder: Folder, said: Log) -> Outcome:
         try:
             if not folder.begin():
                 return Lost()
-            with stoppable(), logs.hiding(lease.data):
+            with stoppable(), logs.hiding(lease.data), traces.within(lease.trace.context if lease.trace else ""):
                 return self._run(lease, folder.path, said)
         except Stopped:
             return GivenUp()
@@ -244,9 +248,10 @@ def settlement(lease: Lease, outcome: Outcome) -> Call[bool]:
 _WORDS = {Done: Counted.COMPLETED, Again: Counted.RETRIED, GivenUp: Counted.HANDED_BACK, Lost: Counted.LOST}
 
 
-def _tell(outcome: Outcome, *, accepted: bool, seconds: float) -> None:
+def _tell(outcome: Outcome, *, accepted: bool, seconds: float) -> str:
     """The line of an attempt, in the words of its metrics. Not what its error says: that may quote what was submitted."""
-    known = {"outcome": _WORDS.get(type(outcome), Counted.FAILED).value, "accepted": accepted, "seconds": seconds}
+    word = _WORDS.get(type(outcome), Counted.FAILED).value
+    known = {"outcome": word, "accepted": accepted, "seconds": seconds}
     match outcome:
         case Failed(cause=cause):
             log.warning("attempt", **known, cause=cause.value)
@@ -254,6 +259,9 @@ def _tell(outcome: Outcome, *, accepted: bool, seconds: float) -> None:
             log.warning("attempt", **known, cause=cause.value, again_in=after.total_seconds())
         case _:
             log.info("attempt", **known)
+    if not accepted:
+        return REFUSED
+    return f"{word} {outcome.cause.value}" if isinstance(outcome, Failed | Again) else word
 
 
 class Reporter:

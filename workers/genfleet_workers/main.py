@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 
 from pydantic import ValidationError
 
-from genfleet import logs
+from genfleet import logs, traces
 from genfleet.errors import ConfigurationError
 from genfleet.store.redis_check import look_at_start
 from genfleet.store.rights import Program
@@ -34,6 +35,7 @@ def main() -> int:
         worker=settings.worker_id,
         queue=settings.queue,
     )
+    traces.set_up("worker", os.environ)
     try:
         teller = look_at_start(settings.redis, Program.WORKER, time.time())
     except ConfigurationError as error:

@@ -8,6 +8,7 @@ the worker lets go of it.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -17,7 +18,10 @@ from celery.worker.request import Request as CeleryRequest
 from redis.exceptions import ResponseError
 
 from genfleet.contract.keys import broker_list
+from genfleet.contract.measures import Cause, Outcome
 from genfleet.errors import StoreUnavailable
+from genfleet.traces import NOTHING, Span
+from genfleet_workers import tracing
 
 if TYPE_CHECKING:
     from genfleet.store.records import Lease
@@ -31,6 +35,9 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
 
     lease: Lease | None = None
     """What the store granted for this message."""
+    on_success: Callable[..., None]
+    span: Span = NOTHING
+    """Of its attempt, where that is traced."""
 
     @property
     def _claims(self) -> Claims:
@@ -54,6 +61,7 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
         if self.lease is None:
             self.acknowledge()
             return True
+        self._follow(self.lease)
         self.request_dict["lease"] = self.lease
         return False
 
@@ -90,12 +98,28 @@ class Request(CeleryRequest):  # type: ignore[misc]  # Celery ships no types
             self._claims.holdings.started(self.lease, pid)
         super().on_accepted(pid, time_accepted)
 
+    def _follow(self, lease: Lease) -> None:
+        """Have the span of the attempt end with it, if it is traced."""
+        self.lease, self.span = tracing.begin(lease, self._claims.queue)
+        if self.span is NOTHING:
+            return
+        # Celery makes a class of this one for each task type, with an `on_success` of its own.
+        then = self.on_success
+
+        def succeeded(failed__retval__runtime: Any, **more: Any) -> None:
+            tracing.end(self.span, str(failed__retval__runtime[1]).strip("'"))  # as Python writes it
+            then(failed__retval__runtime, **more)
+
+        self.on_success = succeeded
+
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> None:
         """The process gave no answer: attempts settle themselves, so it died, or was killed at the hard limit."""
         error = exc_info.exception
         error = getattr(error, "exc", error)  # billiard wraps it with its traceback
         log.warning("process_lost", **self._names, reason=repr(error))
-        if self.lease and isinstance(error, TimeLimitExceeded):
+        timed_out = isinstance(error, TimeLimitExceeded)
+        tracing.end(self.span, f"{Outcome.FAILED} {Cause.TIMEOUT}" if timed_out else f"{Outcome.LOST} {Outcome.LOST}")
+        if self.lease and timed_out:
             self._claims.timed_out(self.lease, error.args[0])
         elif self.lease:
             self._claims.died(self.lease, error)

@@ -18,6 +18,7 @@ from genfleet.contract.limits import Rate, Refused
 from genfleet.store.calls import Argument, Call, milliseconds, pairs, refused
 from genfleet.store.records import TaskRecord
 from genfleet.store.scripts import script
+from genfleet.traces import trace_id
 
 LEASE = timedelta(seconds=5)
 """How long a delivery stays a courier's that does not renew it. If that one is gone, another goes on this much later."""
@@ -79,11 +80,14 @@ class Parcel:
     """Whether its host answered in time when it was last asked."""
     project: str
     task_type: str
+    trace: str
+    """The span that submitted the task, as a `traceparent`. Empty: it is not traced."""
 
     @property
     def names(self) -> dict[str, str]:
         """Whose webhook it is: on every log line about it (TS-185)."""
-        return {"task_id": self.task_id, "project_id": self.project, "task_type": self.task_type}
+        names = {"task_id": self.task_id, "project_id": self.project, "task_type": self.task_type}
+        return names | {"trace_id": trace_id(self.trace)} if self.trace else names
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +163,7 @@ def _parcel(  # noqa: PLR0917  the row of the script, in its order
     proven: int,
     project: bytes,
     task_type: bytes,
+    trace: bytes,
 ) -> Parcel:
     task_id = name.decode()
     return Parcel(
@@ -174,6 +179,7 @@ def _parcel(  # noqa: PLR0917  the row of the script, in its order
         proven=bool(proven),
         project=project.decode(),
         task_type=task_type.decode(),
+        trace=trace.decode(),
         task=TaskRecord.read(task_id, pairs(task)),
     )
 

@@ -11,6 +11,7 @@ import orjson
 
 from genfleet.contract.limits import Left
 from genfleet.contract.states import State, is_final
+from genfleet.traces import trace_id
 
 Moment = datetime | timedelta
 """When: at a time, or so long from now by the clock of Redis."""
@@ -39,6 +40,8 @@ class NewTask:
     """It gets in line then, and not before. None, or a time that has passed: at once."""
     deadline: Moment | None = None
     """If it has not started by then, it has failed."""
+    trace: str = ""
+    """The span that submits it, as a `traceparent`. Empty: it is not traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +233,17 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Traced:
+    """What a worker tells of a task that is traced. Times as in a record."""
+
+    context: str
+    """The span that others join, as a `traceparent`."""
+    due_ms: int
+    """Since when the task waited for a worker."""
+    claimed_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The right to run one attempt of a task, and what is needed to do so."""
 
@@ -239,6 +253,7 @@ class Lease:
     type: str
     data: bytes
     retries: int
+    trace: Traced | None = None
 
     @property
     def names(self) -> dict[str, Any]:
@@ -248,6 +263,7 @@ class Lease:
             "project_id": self.project,
             "task_type": self.type,
             "attempt": self.retries + 1,
+            **({"trace_id": trace_id(self.trace.context)} if self.trace else {}),
         }
 
 

@@ -65,6 +65,7 @@ def submit_within(
         limits.queue_length,
         once.name if once else "",
         once.fingerprint if once else "",
+        task.trace,
     )
     return Call(script("submit"), args, _submitted)
 
@@ -110,8 +111,10 @@ def claim(task_id: str, token: str, worker: str, nonce: str, gpus: float = 0) ->
         verdict = reply[0].decode()
         if verdict != "run":
             return records.Claim(verdict)
-        _, held, project, kind, data, retries = reply
-        return records.Claim(verdict, records.Lease(task_id, held, project.decode(), kind.decode(), data, retries))
+        _, held, project, kind, data, retries, *trace = reply
+        traced = records.Traced(trace[0].decode(), *trace[1:]) if trace else None
+        lease = records.Lease(task_id, held, project.decode(), kind.decode(), data, retries, traced)
+        return records.Claim(verdict, lease)
 
     return Call(script("claim"), (task_id, token, worker, nonce, milliseconds(LEASE), gpus), read)
 

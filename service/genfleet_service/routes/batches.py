@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
-from genfleet_service import admission, batches, bodies, openapi, replies
+from genfleet_service import admission, batches, bodies, openapi, replies, tracing
 from genfleet_service.audit import about
 from genfleet_service.context import CallerDep, ServiceDep
 from genfleet_service.replies import json_reply
@@ -30,8 +30,10 @@ async def submit_batch(request: Request, service: ServiceDep, caller: CallerDep)
     """
     asked = bodies.read(await request.body(), batches.Batch)
     name = admission.name_of(request)
-    found = batches.parts(caller, asked.tasks, name, service.settings.callbacks())
-    answers = await service.store.run_all(list(batches.calls(caller, found)))
+    with tracing.submission(request) as span:
+        found = batches.parts(caller, asked.tasks, name, service.settings.callbacks())
+        answers = await service.store.run_all(list(batches.calls(caller, found, span)))
+        span.tell(tasks=len(found))
     told = batches.told(caller, found, answers)
     about(request, project=batches.projects(found), target=f"{told['accepted']} of {len(found)} tasks")
     return json_reply(told, headers=batches.headers(caller, found, answers))

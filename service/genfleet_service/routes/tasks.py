@@ -12,7 +12,7 @@ from fastapi import APIRouter, Path, Request, Response
 from genfleet.contract.states import State
 from genfleet.store import steps, waiting
 from genfleet.store.records import Submitted
-from genfleet_service import admission, openapi, prefer, replies, views, waits
+from genfleet_service import admission, openapi, prefer, replies, tracing, views, waits
 from genfleet_service.access import Caller
 from genfleet_service.audit import about
 from genfleet_service.context import CallerDep, Service, ServiceDep, caller_of, service_of
@@ -50,9 +50,12 @@ async def submit(request: Request) -> Response:
     """
     service, caller = service_of(request), caller_of(request)
     body = await request.body()
-    task, warnings = read_submission(body, key_id=caller.key_id, callbacks=service.settings.callbacks())
-    about(request, project=task.project)
-    answer = await admission.submit(service, caller, task, admission.once_of(request, body))
+    with tracing.submission(request) as span:
+        task, warnings = read_submission(body, key_id=caller.key_id, callbacks=service.settings.callbacks())
+        about(request, project=task.project)
+        task = tracing.joined(task, span)
+        answer = await admission.submit(service, caller, task, admission.once_of(request, body))
+        tracing.tell(span, task, answer)
     about(request, project=task.project, target=answer.id)
     told, headers = views.submitted(task, answer, warnings), _headers(caller, answer)
     wait = prefer.granted(request, service, caller)
@@ -118,7 +121,10 @@ async def retry(task_id: TaskId, request: Request, service: ServiceDep, caller: 
     if task.state not in (State.FAILED, State.CANCELLED):
         raise replies.not_allowed_now(f"Only a failed or cancelled task can be retried; this one is {task.state.value}")
     once = admission.once_of(request, orjson.dumps(["retry", task_id]))
-    answer = await admission.submit(service, caller, repeat(task, caller.key_id), once)
+    with tracing.submission(request) as span:
+        anew = tracing.joined(repeat(task, caller.key_id), span)
+        answer = await admission.submit(service, caller, anew, once)
+        tracing.tell(span, anew, answer)
     body: views.RetriedBody = {
         "new_task_id": answer.id,
         "original_task_id": task.id,

@@ -21,6 +21,7 @@ from genfleet.store import outbox
 from genfleet.store.calls import Call
 from genfleet.store.client import AsyncStore
 from genfleet.store.outbox import DeliveryState, Parcel, Secrets
+from genfleet_service import tracing
 from genfleet_service.settings import ServiceSettings
 from genfleet_service.webhooks import payload, signature
 from genfleet_service.webhooks.attempt import Answered, Next, NotAnswered, Outcome, error_of, judge, noted, post
@@ -132,7 +133,9 @@ class Courier:
         """One attempt, from the body to the report."""
         began = asyncio.get_running_loop().time()
         try:
-            outcome = await self._attempt(parcel)
+            with tracing.delivery(parcel) as span:
+                outcome = await self._attempt(parcel, span.context)
+                tracing.delivered(span, outcome)
         except StoreUnavailable as error:
             log.warning("webhook_waits", **parcel.names, reason=str(error))
             return  # its lease runs out
@@ -149,8 +152,8 @@ class Courier:
             outbox.report(parcel.task_id, parcel.token, dict(attempt), after.state, after.delay, in_time=in_time)
         )
 
-    async def _attempt(self, parcel: Parcel) -> Outcome | None:
-        """What came of it; None: the task has expired in the meantime."""
+    async def _attempt(self, parcel: Parcel, trace: str) -> Outcome | None:
+        """What came of it; None: the task has expired in the meantime. `trace`: what the receiver may join."""
         ready = await self._ready(parcel)
         if ready is None:
             return None
@@ -160,7 +163,8 @@ class Courier:
             self._transport,
             parcel.url,
             body,
-            signature.headers(message, moment // 1000, body, secrets.signing(moment)),
+            signature.headers(message, moment // 1000, body, secrets.signing(moment))
+            | ({"traceparent": trace} if trace else {}),
             self._settings.webhook_timeout,
             allow_http=self._settings.allow_http_callbacks,
         )
