@@ -164,7 +164,7 @@ def attempts(collector: Receiver) -> list[Seen]:
 def test_without_a_collector_nothing_is_written_down(site: Site, store: SyncStore, api: httpx.Client) -> None:
     """Off is off: whatever a client sends, its task has no field more, and its claim no answer more."""
     task_id = submitted(api, SAMPLED)
-    assert b"trace" not in site.redis.client.hgetall(key("task", task_id))
+    assert b"traceparent" not in site.redis.client.hgetall(key("task", task_id))
     lease = store.run(steps.claim(task_id, "1", "w", "n")).lease
     assert lease is not None
     assert lease.trace is None
@@ -190,7 +190,8 @@ def test_a_client_that_does_not_sample_is_followed(site: Site) -> None:
         None: True,
     }
     kept = {
-        name: site.redis.client.hget(key("task", name), "trace") for name in (left_out, joined, odd, batched, again)
+        name: site.redis.client.hget(key("task", name), "traceparent")
+        for name in (left_out, joined, odd, batched, again)
     }
     assert kept.pop(left_out) is None
     assert kept == {

@@ -122,6 +122,7 @@ def _sources() -> Iterator[tuple[Path, Path]]:
 def test_an_extra_brings_what_its_program_imports(package: str, extra: str) -> None:
     """Where only that extra is installed, as in an image, no import of the program fails."""
     imported = {module for path in PACKAGES[package].rglob("*.py") for module in _imported(path)} - set(PACKAGES)
+    imported.discard("opentelemetry")  # looked for when a collector is named, and done without
     providers = metadata.packages_distributions()
     installed = _with_dependencies(f"genfleet[{extra}]")
 

@@ -5,11 +5,12 @@ local task = read_known(id)
 if not task.state then return { 'unknown' } end
 
 local function granted()
-  local more = read(id, 'data', 'retries', 'trace')
+  local more = read(id, 'data', 'retries', 'traceparent')
   local answer = { 'run', tonumber(task.token), task.project, task.type, more.data, tonumber(more.retries) }
-  if more.trace then -- and since when it waited, and until when
+  if more.traceparent then -- and since when it waited, and until when
     local times = read(id, 'ready', 'started')
-    answer[7], answer[8], answer[9] = more.trace, tonumber(times.ready or task.begins or task.created), tonumber(times.started)
+    answer[7], answer[8], answer[9] =
+      more.traceparent, tonumber(times.ready or task.begins or task.created), tonumber(times.started)
   end
   return answer
 end

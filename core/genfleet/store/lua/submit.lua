@@ -3,7 +3,7 @@
 -- The stream of the task's events begins with its first move: a stream takes 4 KiB at once, and the record itself says
 -- that and when the task was queued (docs/decisions/0004).
 local id, project, kind, queue, priority, data, callback, metadata, retry_of, copy_of, key_id, run_at, deadline,
-  per_minute, saved_ms, project_tasks, queue_length, once_name, fingerprint, trace = unpack(ARGV)
+  per_minute, saved_ms, project_tasks, queue_length, once_name, fingerprint, traceparent = unpack(ARGV)
 local exact = instant()
 local now = math.floor(exact)
 -- A moment is given in ms since the epoch, or from now with a `+`; empty, there is none.
@@ -55,7 +55,7 @@ redis.call('HSET', key.task(id), 'state', 'queued', 'project', project, 'type', 
   'priority', priority, 'data', data, 'callback', callback, 'metadata', metadata,
   'retry_of', retry_of, 'key', key_id,
   'created', now, 'updated', now, 'token', 1, 'retries', 0, 'crashes', 0, 'deliveries', 1, 'pushed', now)
-if trace ~= '' then redis.call('HSET', key.task(id), 'trace', trace) end
+if traceparent ~= '' then redis.call('HSET', key.task(id), 'traceparent', traceparent) end
 place_in_index(id, project, kind, 'queued', now)
 place_in_index(id, project, kind, '*', now)
 count('total_tasks')

@@ -19,7 +19,7 @@ end
 
 local function take(id, host, lane)
   local webhook = read_webhook(id, 'state', 'project', 'host', 'ended', 'url', 'made', 'sending', 'body')
-  local task = read(id, 'state', 'key', 'project', 'type', 'trace')
+  local task = read(id, 'state', 'key', 'project', 'type', 'traceparent')
   if not (task.state and webhook.state) then
     leave_outbox(id)
     return unpost_webhook(id, host) -- also where nothing was left but its place in line
@@ -31,7 +31,7 @@ local function take(id, host, lane)
   local token = redis.call('HINCRBY', key.webhook(id), 'token', 1)
   local record = webhook.body and {} or redis.call('HGETALL', key.task(id))
   taken[#taken + 1] = { id, token, webhook.url, host, tonumber(webhook.made), task.key or '', webhook.body or '', record,
-    redis.call('HGETALL', key.webhook_secret(task.key or '')), lane == 'proven' and 1 or 0, task.project or '', task.type or '', task.trace or '' }
+    redis.call('HGETALL', key.webhook_secret(task.key or '')), lane == 'proven' and 1 or 0, task.project or '', task.type or '', task.traceparent or '' }
 end
 
 -- Takes from a lane until so many are taken altogether.
