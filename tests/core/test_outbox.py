@@ -10,10 +10,12 @@ import pytest
 
 from genfleet.contract.keys import PREFIX, key
 from genfleet.contract.limits import NO_RATE, Rate, Reason, Refused
+from genfleet.contract.measures import WEBHOOKS
 from genfleet.contract.states import State
 from genfleet.contract.task_types import QUEUES
 from genfleet.store import chores, outbox, scripts, steps
 from genfleet.store.client import SyncStore
+from genfleet.store.measures import counts
 from genfleet.store.outbox import Delivery, DeliveryState, Parcel
 from tests.support.servers import Redis
 from tests.support.tasks import new_task, record
@@ -123,7 +125,7 @@ def test_what_a_dead_courier_held_goes_to_another(store: SyncStore, redis_server
 
 
 def test_what_interrupts_every_courier_is_given_up(store: SyncStore, redis_server: Redis) -> None:
-    """A receiver does not get the same for ever because nobody can report it; it may be sent again."""
+    """A receiver does not get the same for ever because nobody can report it; it is counted, and may be sent again."""
     completed(store, "a")
     for _ in range(scripts.WEBHOOK_INTERRUPTIONS_ALLOWED):
         (parcel,) = take(store)
@@ -131,6 +133,8 @@ def test_what_interrupts_every_courier_is_given_up(store: SyncStore, redis_serve
 
     assert take(store) == ()
     assert delivery(store, "a").state is DeliveryState.FAILED
+    counted = store.run(counts()).numbers[WEBHOOKS]
+    assert counted == {("retried",): scripts.WEBHOOK_INTERRUPTIONS_ALLOWED - 1, ("failed",): 1}
     assert not store.run(outbox.report("a", parcel.token, ATTEMPT, DeliveryState.DELIVERED))
     store.run(outbox.resend("a", "k", NO_RATE))
     assert len(take(store)) == 1

@@ -45,7 +45,7 @@ def test_what_happens_to_tasks_is_counted_once(api: httpx.Client, store: SyncSto
     done, again, lost = (running(store, name) for name in ("done", "again", "lost"))
     for _ in range(2):
         assert store.run(steps.complete("done", done.token, b"{}"))
-    assert store.run(steps.retry_later("again", again.token, timedelta(minutes=1), "busy", cause=Cause.CONNECTION))
+        assert store.run(steps.retry_later("again", again.token, timedelta(minutes=1), "busy", cause=Cause.CONNECTION))
     assert store.run(steps.lose("lost", lost.token, "killed"))
     assert not store.run(steps.complete("lost", lost.token, b"{}"))  # the zombie
     assert store.run(steps.claim("lost", "2", "w", "n2")).lease

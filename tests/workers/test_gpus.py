@@ -36,6 +36,7 @@ class Driver:
 
     def nvmlInit(self) -> None:  # noqa: N802  its names are the driver's
         """There is one."""
+        self.before_each()
 
     def nvmlDeviceGetCount(self) -> int:  # noqa: N802
         """How many."""
@@ -179,24 +180,30 @@ def test_a_driver_that_hangs_costs_no_beat(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 FORK = """
-import os, threading, time
+import os, sys, threading, time
 from genfleet_workers.gpus import Gpus
 from tests.workers.test_gpus import Driver
-driver, inside = Driver(), threading.Event()
+driver, inside, asking = Driver(), threading.Event(), []
 def slow():
+    asking.append(True)
     inside.set()
     time.sleep(0.05)
+    asking.pop()
 driver.before_each = slow
 cards = Gpus({}, driver)
-threading.Thread(target=cards.look).start()
+threading.Thread(target=getattr(cards, sys.argv[1]), daemon=True).start()
 inside.wait()
 child = os.fork()
 if not child:
-    os._exit(0 if cards._asking.acquire(blocking=False) else 1)
+    os._exit(0 if cards._asking.acquire(blocking=False) and not asking else 1)
 raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
-def test_no_process_is_forked_in_the_middle_of_a_measurement() -> None:
-    """Its copy of the driver's locks would stay shut, and the first engine that asks the driver would wait for ever."""
-    subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], check=True, timeout=30)
+@pytest.mark.parametrize("asked", ["look", "run"])
+def test_no_process_is_forked_while_the_driver_is_asked(asked: str) -> None:
+    """Its copy of the driver's locks would stay shut, and the first engine that asks the driver would wait for ever.
+
+    `run` begins with the driver's start, at which a worker forks its processes.
+    """
+    subprocess.run([sys.executable, "-W", "ignore", "-c", FORK, asked], check=True, timeout=30)

@@ -67,7 +67,8 @@ class Gpus(threading.Thread):
     def run(self) -> None:
         """Look, again and again, if there is a driver to ask."""
         try:
-            self._driver.nvmlInit()
+            with self._asking:  # a worker forks its processes while this goes on, and it may take seconds
+                self._driver.nvmlInit()
         except self._driver.NVMLError as error:
             log.debug("no_gpu", reason=str(error))
             return

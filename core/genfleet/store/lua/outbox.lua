@@ -54,6 +54,9 @@ local function unlist_webhook(id, project, state)
   redis.call('ZREM', key.project_webhooks(state, project), id)
 end
 
+-- What came of an attempt is counted for good (`contract/measures.py`).
+local function measure_webhook(outcome) redis.call('HINCRBY', key.measures(), 'webhooks|' .. outcome, 1) end
+
 -- The one place where the state of a delivery changes.
 local function move_webhook(id, webhook, to)
   if webhook.state then unlist_webhook(id, webhook.project, webhook.state) end

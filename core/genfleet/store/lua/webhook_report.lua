@@ -8,7 +8,7 @@ if webhook.token ~= token or not webhook.sending then return 0 end
 
 local now = clock()
 note_host(webhook.host, in_time, now)
-redis.call('HINCRBY', key.measures(), 'webhooks|' .. (to == 'pending' and 'retried' or to), 1)
+measure_webhook(to == 'pending' and 'retried' or to)
 redis.call('RPUSH', key.webhook_attempts(id), attempt)
 redis.call('LTRIM', key.webhook_attempts(id), -WEBHOOK_ATTEMPTS_KEPT, -1)
 redis.call('HINCRBY', key.webhook(id), 'made', 1)

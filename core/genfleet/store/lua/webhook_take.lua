@@ -12,9 +12,10 @@ local function interrupted(id, webhook)
   redis.call('RPUSH', key.webhook_attempts(id), cjson.encode({
     at_ms = tonumber(webhook.sending), error = 'Interrupted: the process that sent it ended' }))
   redis.call('HDEL', key.webhook(id), 'sending')
-  if redis.call('HINCRBY', key.webhook(id), 'interrupted', 1) < WEBHOOK_INTERRUPTIONS_ALLOWED then return false end
-  end_webhook(id, webhook, 'failed')
-  return true
+  local given_up = redis.call('HINCRBY', key.webhook(id), 'interrupted', 1) >= WEBHOOK_INTERRUPTIONS_ALLOWED
+  measure_webhook(given_up and 'failed' or 'retried')
+  if given_up then end_webhook(id, webhook, 'failed') end
+  return given_up
 end
 
 local function take(id, host, lane)
