@@ -16,7 +16,7 @@ Made from `core/genfleet/contract/measures.py`, by `make generate`.
   themselves comes with their heartbeat.
 - **Numbers of the fleet are the same on each instance of the API.** Take the maximum over instances before adding up:
 
-      sum by (queue) (max without (instance, pod) (rate(genfleet_tasks_total[5m])))
+      sum by (queue) (max by (namespace, queue, type, state) (rate(genfleet_tasks_total[5m])))
 
 - Labels are names of queues and task types, and words of closed lists. No id, no project and no free text is ever a label.
 - While Redis cannot be asked, numbers of the fleet are left out, and `genfleet_api_redis_up` is 0: unknown is not zero.

@@ -137,7 +137,7 @@ class _Texts:
             texts = sorted(_texts(json.loads(self._document)), key=len, reverse=True)[:_MOST]
         except ValueError:
             return []
-        return list(dict.fromkeys(form for text in texts for form in (text, repr(text)[1:-1], json.dumps(text)[1:-1])))
+        return list(dict.fromkeys(form for text in texts for form in _forms_of(text)))
 
     def hide(self, line: str) -> str:
         """The line without any of them, the longest first."""
@@ -149,6 +149,11 @@ class _Texts:
 
 _SUBMITTED: list[_Texts] = []
 """Of the attempt that this process makes, if it makes one."""
+
+
+def _forms_of(text: str) -> tuple[str, ...]:
+    """As it is, as Python quotes it, and as JSON does: with other letters than those of English, or with codes for them."""
+    return text, repr(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], json.dumps(text)[1:-1]
 
 
 def _texts(value: object) -> set[str]:

@@ -125,12 +125,13 @@ log.info("ours", task_data=given, prompt="a detective", negative_prompt="rain", 
 def test_texts_of_a_submission_are_hidden_while_it_is_worked_on() -> None:
     """However they are quoted: by libraries, in errors, line by line. Afterwards the process forgets them."""
     lines = lines_of(r"""
-words = "a \"detective\"\nin film noir ä style"
+words = "a \"detective\" ä\nin film noir ä style"
 library = logging.getLogger("some.library")
 def say():
     library.warning("asked for %s", words)
     library.warning("asked for %r", words)
     library.warning("asked for %s", __import__("json").dumps([words]))
+    library.warning("asked for %s", __import__("json").dumps([words], ensure_ascii=False))
     library.warning("its end is in film noir ä style, en")
     try:
         raise ValueError(words)
@@ -140,14 +141,14 @@ with logs.hiding(__import__("json").dumps({"shots": [{"prompt": words}], "lang":
     say()
 say()
 """)
-    during, after = lines[:5], lines[5:]
-    assert len(after) == 5
+    during, after = lines[:6], lines[6:]
+    assert len(after) == 6
     for line in during:
         assert "detective" not in str(line)
         assert "noir" not in str(line)
     assert during[0]["event"] == "asked for [hidden]"
-    assert during[3]["event"] == "its end is [hidden], en"
-    assert "ValueError: [hidden]" in during[4]["exception"]
+    assert during[4]["event"] == "its end is [hidden], en"
+    assert "ValueError: [hidden]" in during[5]["exception"]
     assert all("detective" in str(line) or "noir" in str(line) for line in after)
 
 

@@ -17,7 +17,7 @@ from genfleet.contract.measures import Kind
 from tools.monitoring import alerts, grafana
 from tools.monitoring.dashboards import DASHBOARDS
 from tools.monitoring.grafana import Dashboard, Panel
-from tools.monitoring.queries import INSTANCE, Scope
+from tools.monitoring.queries import Scope
 
 ROOT = Path(__file__).resolve().parents[2]
 MONITORING = ROOT / "deploy" / "monitoring"
@@ -89,10 +89,13 @@ NOT_SHOWN = {
 }
 
 
-@pytest.mark.parametrize("name", [one.name for one in measures.EVERY if one.source is measures.Source.FLEET])
-def test_several_processes_of_the_api_never_double_a_number(name: str) -> None:
-    """What all of them export is taken once, in each panel, rule and alert that asks for it."""
-    once = re.compile(rf"max without \({', '.join(INSTANCE)}\) \((?:rate\()?{name}")
+@pytest.mark.parametrize(
+    "measure", [one for one in measures.EVERY if one.source is measures.Source.FLEET], ids=lambda measure: measure.name
+)
+def test_several_processes_of_the_api_never_double_a_number(measure: measures.Measure) -> None:
+    """What all of them export is taken once, in each panel, rule and alert that asks for it, whatever Prometheus adds."""
+    name, own = measure.name, ", ".join(("namespace", *measure.labels))
+    once = re.compile(rf"max by \({own}(?:, le)?\) \((?:rate\()?{name}")
     asked = [query.expression for _, panel in PANELS for query in panel.queries]
     asked += [recorded.expression for recorded in alerts.RECORDED] + [alert.expression for alert in alerts.ALERTS]
 

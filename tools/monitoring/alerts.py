@@ -478,6 +478,13 @@ def _fleet() -> Iterator[Alert]:
                 [("warning", where, "1 tasks took three workers with them in the last hour, and were set aside.")],
             ),
             Story("they are old", UP | seen(m.POISONED, "7x200", **where), "90m"),
+            Story(
+                "they are old, and Prometheus copies labels of pods, which are others since an upgrade",
+                UP
+                | seen(m.POISONED, "7x80 stale", **where, pod_template_hash="a")
+                | seen(m.POISONED, "_x80 7x60", **where, pod_template_hash="b"),
+                "90m",
+            ),
         ],
     )
     yield Alert(

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 
 from genfleet.contract.measures import Kind, Measure, Source
 
-INSTANCE = ("instance", "pod", "container", "endpoint", "service", "job", "node")
-"""Labels by which Prometheus tells the processes apart that it asks."""
 INSTALLATION = "namespace"
 """The label that tells installations apart; where there is no cluster it is not there, which counts as empty."""
 
@@ -32,12 +30,12 @@ class Scope:
         """A gauge as it is."""
         series = self._series(measure, where)
         once = measure.source is Source.FLEET or (measure.source is Source.OPERATOR and INSTALLATION in measure.labels)
-        return f"max without ({', '.join(INSTANCE)}) ({series})" if once else series
+        return f"{once_each(measure)} ({series})" if once else series
 
     def rate(self, measure: Measure, part: str = "", over: str = "", **where: str) -> str:
         """What it grows by in a second. `part` of a histogram: bucket, sum or count."""
         rate = f"rate({self._series(measure, where, part)}[{over or self.over}])"
-        return f"max without ({', '.join(INSTANCE)}) ({rate})" if measure.source is Source.FLEET else rate
+        return f"{once_each(measure, part)} ({rate})" if measure.source is Source.FLEET else rate
 
     def grown(self, measure: Measure, over: str, part: str = "", **where: str) -> str:
         """What a counter grew by, in whole numbers.
@@ -48,7 +46,7 @@ class Scope:
         series = self._series(measure, where, part)
         if measure.source is not Source.FLEET:
             return f"increase({series}[{over}])"
-        once = f"max without ({', '.join(INSTANCE)})"
+        once = once_each(measure, part)
         now, then = f"{once} ({series})", f"{once} ({series} offset {over})"
         return f"clamp_min({now} - ({then} or 0 * {now}), 0)"
 
@@ -96,6 +94,16 @@ class Scope:
 def _quoted(value: str) -> str:
     """A value, or with `~` before it, an expression that it fits."""
     return f'~"{value[1:]}"' if value.startswith("~") else f'"{value}"'
+
+
+def once_each(measure: Measure, part: str = "") -> str:
+    """The maximum over whoever exports it.
+
+    By the labels that are its own: which others a Prometheus adds is not known here. It may copy all of a pod's, and some of
+    those are others after each upgrade, when everything would look new.
+    """
+    own = dict.fromkeys((INSTALLATION, *measure.labels, *(["le"] if part == "bucket" else [])))
+    return f"max by ({', '.join(own)})"
 
 
 def total(expression: str, by: str, *measures: Measure) -> str:
