@@ -13,7 +13,7 @@ import pytest
 
 from genfleet.contract.states import State
 from genfleet.store.client import SyncStore
-from tests.support.servers import Site, clean_environment, program
+from tests.support.servers import Site, clean_environment, free_port, program
 from tests.support.tasks import record, submitted
 from tests.support.waiting import wait_for
 
@@ -133,3 +133,16 @@ def test_a_worker_that_finishes_its_last_task_is_well(site: Site, store: SyncSto
         process.terminate()
         wait_for("the task ends", lambda: well(beat, "8") and record(store, task_id).finished_ms, within=30)
         assert process.wait(10) == 0
+
+
+def test_a_worker_that_has_never_reached_redis_goes_when_it_is_told(site: Site, tmp_path: Path) -> None:
+    """Without a word of complaint: it has nothing to say goodbye to."""
+    environment = site.environment(REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    log = tmp_path / "lonely.log"
+    with program("genfleet_workers", "--queue", "default", log=log, environment=environment) as worker:
+        wait_for("it waits for Redis", lambda: "unreachable" in log.read_text() or worker.poll() is not None, within=30)
+        worker.send_signal(signal.SIGTERM)
+        worker.wait(30)
+
+    assert "Traceback" not in log.read_text()
+    assert "cannot join" not in log.read_text()

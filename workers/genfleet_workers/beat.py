@@ -116,7 +116,8 @@ class Beat(threading.Thread):
         self._over = True
         self._upkeep.end()
         self.soon()
-        self.join(timeout=steps.LEASE.total_seconds())
+        if self.ident:  # Redis was there, and it was started
+            self.join(timeout=steps.LEASE.total_seconds())
         try:
             self._deliver_last_reports()
             # Claimed after SIGTERM: Celery gives no process anything then, and says nothing.

@@ -205,11 +205,7 @@ class AsyncStore:
 
 
 async def _exchange(connection: redis.asyncio.Connection, packed: bytes, replies: int) -> list[Any]:
-    try:
-        await connection.send_packed_command(packed)
-    except RuntimeError as error:
-        # How uvloop says that the connection was reset while nobody used it. As an error of the connection it is tried again.
-        raise redis.ConnectionError(str(error)) from error
+    await connection.send_packed_command(packed)
     return [await _reply(connection) for _ in range(replies)]
 
 

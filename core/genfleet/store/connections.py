@@ -58,11 +58,28 @@ def async_client(address: RedisAddress) -> redis.asyncio.Redis:
     """For programs with an event loop."""
     retry = redis.asyncio.retry.Retry(_backoff(), 2, supported_errors=(redis.ConnectionError,))
     options = _options(address) | {"retry": retry}
-    if not address.master:
-        return redis.asyncio.Redis(**_place(address), **options)
-    sentinels = redis.asyncio.sentinel.Sentinel(list(address.hosts), sentinel_kwargs=sentinel_options(address))
-    client: redis.asyncio.Redis = sentinels.master_for(address.master, **options)
+    if address.master:
+        sentinels = redis.asyncio.sentinel.Sentinel(list(address.hosts), sentinel_kwargs=sentinel_options(address))
+        client: redis.asyncio.Redis = sentinels.master_for(address.master, **options)
+    else:
+        client = redis.asyncio.Redis(**_place(address), **options)
+    pool = client.connection_pool
+    base = pool.connection_class
+    pool.connection_class = type(base.__name__, (_TellsOfResets, base), {})
     return client
+
+
+class _TellsOfResets:
+    """uvloop says by a RuntimeError that a connection was reset while nobody used it, or was just being made.
+
+    As an error of the connection it is tried again, and told as such in the end.
+    """
+
+    async def send_packed_command(self, *args: Any, **options: Any) -> None:
+        try:
+            await super().send_packed_command(*args, **options)  # type: ignore[misc]  # it stands before a connection
+        except RuntimeError as error:
+            raise redis.ConnectionError(str(error)) from error
 
 
 def _backoff() -> ExponentialBackoff:

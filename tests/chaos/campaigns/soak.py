@@ -462,6 +462,10 @@ CAMPAIGNS = [
                 "reports a write to such a connection as an error of a kind that nothing took for one of the connection. "
                 "It is now tried again on a new connection, and nobody notices."
             ),
+            (
+                "The same came to light half an hour later in the greeting of a new connection, which was reset between two of its "
+                "words. Whatever is written to a connection now passes the one place that knows."
+            ),
         ),
     )
 ]
