@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parsed
 from genfleet.contract import measures
 from genfleet.contract.measures import Cause, Kind, Measure, Source
 from genfleet.contract.states import State
-from genfleet.store import steps
+from genfleet.store import scripts, steps
 from genfleet.store.client import SyncStore
 from tests.service.acts import post, submission
 from tests.support.servers import KEY, Redis, Site, free_port
@@ -68,6 +68,22 @@ def test_what_happens_to_tasks_is_counted_once(api: httpx.Client, store: SyncSto
     assert ours("genfleet_task_start_seconds_count") == 3
     assert number(seen, "genfleet_tasks_waiting", queue="gpu_medium", priority="2") == 0
     assert number(seen, "genfleet_tasks_scheduled", queue="gpu_medium") == 1
+
+
+def test_a_result_that_comes_after_the_task_was_given_up_is_counted(api: httpx.Client, store: SyncStore) -> None:
+    """Its third worker was lost, as it seemed, and was at work. What comes after a person cancelled is no loss."""
+    given_up, cancelled = running(store, "given up").token, running(store, "cancelled").token
+    for again in range(scripts.CRASHES_ALLOWED):
+        if again:
+            given_up += 1
+            assert store.run(steps.claim("given up", str(given_up), "w", f"n{again}")).lease
+        assert store.run(steps.lose("given up", given_up, "its worker stopped answering"))
+    store.run(steps.cancel("cancelled"))
+
+    assert not store.run(steps.complete("given up", given_up, b"{}"))
+    assert not store.run(steps.complete("cancelled", cancelled, b"{}"))
+
+    assert number(scraped(api), "genfleet_stale_results_total", **OURS) == 1
 
 
 def test_the_wait_is_that_of_each_attempt(api: httpx.Client, store: SyncStore) -> None:

@@ -134,7 +134,7 @@ START = _histogram(
 RUN = _histogram("genfleet_run_seconds", "How long an attempt ran, whatever came of it.", *_TASK)
 STALE = _counter(
     "genfleet_stale_results_total",
-    "Results that were refused: the task had been given to another, or had ended.",
+    "Results that were refused: the task had been given to another, or had failed meanwhile.",
     *_TASK,
 )
 SET_ASIDE = _counter("genfleet_dead_letters_total", "Messages and records that could not be judged and were set aside.")

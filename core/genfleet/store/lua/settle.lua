@@ -8,6 +8,7 @@ if not holds(task, token) then
     -- It had ended already: cancelled, or this is a repeat. The place it used is free now.
     redis.call('ZREM', key.leases(task.queue), id)
     wake_if_idle(task.queue)
+    if task.state == 'failed' and to == 'completed' then measure(task, 'stale') end -- its worker was given up too early
     return task.state == to and 1 or 0
   end
   if task.state then measure(task, 'stale') end
