@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -46,7 +47,7 @@ def up(
 def _run(options: Options, console: Console) -> None:
     options.home.make()
     with (options.home.logs / "fleet.log").open("a", buffering=1) as log:
-        logs.set_up("fleet", level="info", style="text", to=log)
+        logs.set_up("fleet", level="info", style=os.environ.get("GENFLEET_LOG_FORMAT", "text"), to=log)
         asyncio.run(run_up(options, console))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import time
@@ -35,6 +36,7 @@ def main() -> int:
         worker=settings.worker_id,
         queue=settings.queue,
     )
+    logging.captureWarnings(True)  # lines of the log, such as Celery's to who runs it as root
     traces.set_up("worker", os.environ)
     try:
         teller = look_at_start(settings.redis, Program.WORKER, time.time())
