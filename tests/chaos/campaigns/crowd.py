@@ -82,36 +82,40 @@ def ours(run: Run) -> Finding:
 
 async def _crowd(server: Redis, size: int) -> Cost:
     """They come one after the other, so that their beats are spread as those of real ones are."""
-    resting = [
-        asyncio.create_task(_rest(server, f"simulated-{number}", BEAT.total_seconds() * number / size))
-        for number in range(size)
-    ]
+    resting = []
+    for number in range(size):
+        later = BEAT.total_seconds() * number / size
+        resting += map(asyncio.create_task, (_rest(server, f"simulated-{number}", later), _fetch(server, later)))
     await asyncio.sleep(SETTLING_S)
     cost = await asyncio.to_thread(measured, server, lambda: time.sleep(OBSERVED_S))
     assert not any(task.done() for task in resting), "a simulated worker ended"
-    for task in resting:
-        task.cancel()
-    await asyncio.gather(*resting, return_exceptions=True)
+    await _end(resting)
     return cost
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Until they are: a cancellation that comes as an answer does is swallowed by `wait_for` of Python 3.11."""
+    while waiting := [task for task in tasks if not task.done()]:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=1)
 
 
 async def _rest(server: Redis, name: str, later: float) -> None:
     """One worker with nothing to do."""
     await asyncio.sleep(later)
     store = AsyncStore(server.url)
-    fetching = asyncio.create_task(_fetch(server))
     try:
         while True:
             await store.run(steps.renew(name, QUEUE, ABOUT, []))
             await store.run(chores.take_upkeep(name, PERIOD))
             await asyncio.sleep(BEAT.total_seconds())
     finally:
-        fetching.cancel()
-        await asyncio.gather(fetching, return_exceptions=True)
         await store.close()
 
 
-async def _fetch(server: Redis) -> None:
+async def _fetch(server: Redis, later: float) -> None:
+    await asyncio.sleep(later)
     lists = [broker_list(queue, step) for queue in broker_queues(QUEUE) for step in PRIORITY_STEPS]
     async with redis.asyncio.Redis.from_url(server.url) as client:
         while True:
