@@ -82,7 +82,7 @@ def ours(run: Run) -> Finding:
 
 async def _crowd(server: Redis, size: int) -> Cost:
     """They come one after the other, so that their beats are spread as those of real ones are."""
-    resting = []
+    resting: list[asyncio.Task[None]] = []
     for number in range(size):
         later = BEAT.total_seconds() * number / size
         resting += map(asyncio.create_task, (_rest(server, f"simulated-{number}", later), _fetch(server, later)))
