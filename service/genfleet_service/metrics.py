@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -167,18 +168,44 @@ def _now(survey: Survey) -> dict[Measure, list[tuple[tuple[str, ...], float]]]:
         tell(measures.PAUSED, seen.paused is not None, queue)
         for state, number in _states(seen).items():
             tell(measures.WORKERS_SEEN, number, queue, state)
-        tell(measures.SLOTS, sum(worker.about.get("concurrency", 0) for worker in seen.workers), queue)
-        memory = [sum(worker.about.get("memory_bytes", {}).values()) for worker in seen.workers]
-        tell(measures.WORKER_MEMORY, max(memory, default=0), queue)
-        tell(measures.FLEET_MEMORY, sum(memory), queue)
-        busy = [percent for worker in seen.workers for percent in worker.about.get("gpu_utilization", ())]
+        uses = [use for use in map(_use, seen.workers) if use]
+        tell(measures.SLOTS, sum(use.places for use in uses), queue)
+        tell(measures.WORKER_MEMORY, max((use.memory for use in uses), default=0), queue)
+        tell(measures.FLEET_MEMORY, sum(use.memory for use in uses), queue)
+        busy = [percent for use in uses for percent in use.busy]
         if busy:
             tell(measures.GPU, sum(busy) / len(busy), queue)
-        cards = [card for worker in seen.workers for card in worker.about.get("gpu_memory_bytes", ())]
+        cards = [card for use in uses for card in use.cards]
         tell(measures.GPU_COUNT, len(cards), queue)  # how busy it is, a part of a card does not say
         for number, what in enumerate(("used", "total")):
             tell(measures.GPU_MEMORY, sum(card[number] for card in cards), queue, what)
     return rows
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """What a worker tells of itself."""
+
+    places: int
+    memory: int
+    busy: tuple[float, ...]
+    """Percent of each card."""
+    cards: tuple[tuple[int, int], ...]
+    """Memory of each: used, and all."""
+
+
+def _use(worker: WorkerSeen) -> _Use | None:
+    """None: it cannot be read, as from another version. The numbers of all others are exported all the same."""
+    about = worker.about
+    try:
+        return _Use(
+            int(about.get("concurrency", 0)),
+            sum(map(int, about.get("memory_bytes", {}).values())),
+            tuple(map(float, about.get("gpu_utilization", ()))),
+            tuple((int(used), int(total)) for used, total in about.get("gpu_memory_bytes", ())),
+        )
+    except (AttributeError, TypeError, ValueError):
+        return None
 
 
 def _states(seen: QueueSeen) -> dict[str, int]:

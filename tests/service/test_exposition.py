@@ -11,6 +11,7 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families as parsed
 
 from genfleet.contract import measures
+from genfleet.contract.keys import key
 from genfleet.contract.measures import Cause, Kind, Measure, Source
 from genfleet.contract.states import State
 from genfleet.store import scripts, steps
@@ -188,3 +189,24 @@ def test_metrics_need_no_key(api: httpx.Client) -> None:
     """As health does not: scrapers have none. A wrong one does not matter."""
     assert httpx.get(f"{api.base_url}/metrics", trust_env=False).status_code == httpx.codes.OK
     assert api.headers["X-API-Key"] == KEY
+
+
+def test_a_worker_that_tells_nonsense_costs_the_others_nothing(api: httpx.Client, store: SyncStore) -> None:
+    """As one of another version may: it is counted, and what it says of itself is left out."""
+    good = b'{"concurrency": 2, "memory_bytes": {"1": 1000}, "gpu_memory_bytes": [[1, 2]]}'
+    for name, about in (("good", good), ("null", b'{"memory_bytes": null}'), ("half", b'{"gpu_memory_bytes": [[1]]}')):
+        store.run(steps.renew(name, "gpu_medium", about, []))
+
+    seen = scraped(api)
+
+    assert number(seen, "genfleet_fleet_workers", queue="gpu_medium", state="ready") == 3
+    assert number(seen, "genfleet_worker_memory_bytes", queue="gpu_medium") == 1000
+    assert number(seen, "genfleet_gpus", queue="gpu_medium") == 1
+
+
+def test_a_broken_record_is_refused_and_not_counted(store: SyncStore, redis_server: Redis) -> None:
+    """Without its queue or type nobody can say what to count it as."""
+    lease = running(store, "broken")
+    redis_server.client.hdel(key("task", "broken"), "queue")
+    assert not store.run(steps.complete("broken", lease.token + 1, b"{}"))
+    assert not store.run(steps.retry_later("broken", lease.token + 1, timedelta(seconds=1), "late"))

@@ -54,8 +54,9 @@ local function tell(id, now, ...)
 end
 
 -- What is counted for good (`contract/measures.py`): how often something happened to tasks of a queue and type.
-local function measure(task, name, word)
-  redis.call('HINCRBY', key.measures(), name .. '|' .. task.queue .. '|' .. task.type .. (word and '|' .. word or ''), 1)
+local function measure(task, name, word, by)
+  if not (task.queue and task.type) then return end -- a broken record: whoever cannot go on with it says so
+  redis.call('HINCRBY', key.measures(), name .. '|' .. task.queue .. '|' .. task.type .. (word and '|' .. word or ''), by or 1)
 end
 
 -- The same for how long something took: a count in its bucket, and the sum.
@@ -63,7 +64,7 @@ local function measure_time(task, name, took)
   local bucket = #BOUNDS_MS
   while bucket > 0 and took <= BOUNDS_MS[bucket] do bucket = bucket - 1 end
   measure(task, name, bucket)
-  redis.call('HINCRBY', key.measures(), name .. '|' .. task.queue .. '|' .. task.type .. '|ms', math.max(took, 0))
+  measure(task, name, 'ms', math.max(took, 0))
 end
 
 local function day_of(now) return math.floor(now / 86400000) end
