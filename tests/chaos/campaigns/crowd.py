@@ -29,7 +29,7 @@ QUEUE = "gpu_medium"
 REAL = 12
 OBSERVED_S = 20.0
 SETTLING_S = 10.0
-CPU_MOST, OUT_MOST, CLIENTS_MOST = 0.25, 1024.0, 4.0
+CPU_MOST, OUT_MOST, CLIENTS_MOST = 0.10, 1024.0, 4.0
 """Of one core, KiB/s, and connections of one worker."""
 ABOUT = b'{"phase":"ready","running":0,"concurrency":1,"host":"simulated","pid":1,"cpu_percent":1.5,"memory_percent":40.1,"gpu_utilization":[],"memory_bytes":{"1":90000000,"2":90000000}}'
 
