@@ -5,12 +5,11 @@ local task = read_known(id)
 if not task.state then return { 'unknown' } end
 
 local function granted()
-  local more = read(id, 'data', 'retries', 'traceparent')
+  local more = read(id, 'data', 'retries', 'started', 'traceparent')
   local answer = { 'run', tonumber(task.token), task.project, task.type, more.data, tonumber(more.retries) }
   if more.traceparent then -- and since when it waited, and until when
-    local times = read(id, 'ready', 'started')
     answer[7], answer[8], answer[9] =
-      more.traceparent, tonumber(times.ready or task.begins or task.created), tonumber(times.started)
+      more.traceparent, tonumber(task.ready or task.begins or task.created), tonumber(more.started)
   end
   return answer
 end
@@ -34,9 +33,8 @@ if redis.call('ZREM', key.waiting(task.queue), id) == 0 then return { 'drop', 's
 
 if deadline then redis.call('ZREM', key.deadlines(), id) end -- it has started: later attempts have all the time they need
 redis.call('ZADD', key.leases(task.queue), now + lease_ms, id)
-local ready = read(id, 'ready').ready
-measure_time(task, 'wait', now - tonumber(ready or task.created))
-if not ready or ready == task.begins then -- it has not run before
+measure_time(task, 'wait', now - tonumber(task.ready or task.created))
+if not task.ready or task.ready == task.begins then -- it has not run before
   measure_time(task, 'start', now - tonumber(task.begins or task.created))
 end
 move(task, 'processing', now, 'started', now, 'worker', worker, 'claimed', nonce, 'gpus', gpus, 'progress', 0, 'step', 'starting')

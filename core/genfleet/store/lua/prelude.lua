@@ -27,8 +27,8 @@ end
 
 -- The fields that `move` and `push` need.
 local function read_known(id)
-  return read(id, 'state', 'token', 'project', 'type', 'queue', 'priority', 'created', 'begins', 'started', 'retries',
-    'crashes', 'deliveries', 'callback', 'gpus')
+  return read(id, 'state', 'token', 'project', 'type', 'queue', 'priority', 'created', 'begins', 'ready', 'started',
+    'retries', 'crashes', 'deliveries', 'callback', 'gpus')
 end
 
 -- Where a task stands among those that wait: by priority, then by time. Both fit a double, to 4 µs.
