@@ -22,11 +22,16 @@ PAGE = ROOT / "docs" / "reliability.md"
 INTRODUCTION = ROOT / "tests" / "chaos" / "introduction.md"
 
 
+def _rows() -> dict[str, dict[str, Any]]:
+    """What was measured, by campaign."""
+    return json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+
+
 def remember(result: Result, *, seed: int, at: float) -> None:
     """Keep a row that came to a result, kept or broken, and write the page."""
     if result.ours is None:
         return
-    rows = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    rows = _rows()
     rows[result.campaign.id] = {
         "ours": asdict(result.ours),
         "peer": asdict(result.peer) if result.peer else None,
@@ -43,19 +48,19 @@ def remember(result: Result, *, seed: int, at: float) -> None:
 
 def longest_ago(known: Iterable[Campaign]) -> list[Campaign]:
     """Those that were never measured, and then those that were measured before the others."""
-    rows = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    rows = _rows()
     return sorted(known, key=lambda each: rows.get(each.id, {}).get("at", 0))
 
 
 def expected_s(campaign: Campaign) -> float:
     """How long it takes, by the last time."""
-    rows = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    rows = _rows()
     return float(rows[campaign.id]["seconds"]) if campaign.id in rows else 60 * campaign.minutes
 
 
 def text() -> str:
     """The page."""
-    rows = json.loads(MEASURED.read_text()) if MEASURED.exists() else {}
+    rows = _rows()
     known = campaigns()
     lines = [
         _row(campaign, rows[campaign.id]) if campaign.id in rows else _missing(campaign) for campaign in known.values()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -27,3 +29,22 @@ def comes_true(look: Callable[[], object], *, within: float) -> bool:
     except AssertionError:
         return False
     return True
+
+
+@contextmanager
+def every(seconds: float, act: Callable[[], object], *, despite: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Do this again and again, in a thread, for the first time after so many seconds. `despite`: what may go wrong."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(seconds):
+            with suppress(*despite):
+                act()
+
+    thread = threading.Thread(target=go_on)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(30)

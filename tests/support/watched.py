@@ -26,7 +26,7 @@ from tests.support import tasks
 from tests.support.operators import Place, place, queue
 from tests.support.receivers import receiving, status
 from tests.support.servers import ROOT, Redis, Site, free_port
-from tests.support.waiting import wait_for
+from tests.support.waiting import every, wait_for
 
 PROMETHEUS = shutil.which("prometheus") or ""
 RULES = ROOT / "deploy" / "monitoring" / "rules.yaml"
@@ -194,18 +194,10 @@ def watched(redis: Redis, folder: Path) -> Iterator[Watched]:
 @contextlib.contextmanager
 def _card(store: SyncStore) -> Iterator[None]:
     """A worker with a GPU, which beats and takes nothing."""
-    over = threading.Event()
 
-    def beats() -> None:
-        while True:
-            store.run(steps.renew("card@test", "gpu_heavy", orjson.dumps(CARD), []))
-            if over.wait(1):
-                return
+    def beat() -> None:
+        store.run(steps.renew("card@test", "gpu_heavy", orjson.dumps(CARD), []))
 
-    thread = threading.Thread(target=beats)
-    thread.start()
-    try:
+    beat()
+    with every(1, beat):
         yield
-    finally:
-        over.set()
-        thread.join()

@@ -16,7 +16,7 @@ from genfleet.contract import measures as m
 from genfleet.contract.measures import Measure, Source
 from genfleet.contract.redis_terms import MEMORY_FAILURE, MEMORY_WARNING
 from genfleet_service.fleet_health import FAILURE_RATE, RECENT_LEAST, WORKER_MEMORY
-from tools.monitoring.queries import INSTALLATION, Scope, share
+from tools.monitoring.queries import INSTALLATION, Scope, name_of, share
 
 Json = dict[str, Any]
 
@@ -93,7 +93,7 @@ def _since(measure: Measure, part: str = "", over: str = RECENT) -> Recorded:
     The guard keeps all that ever happened from looking new to a Prometheus that has just been started.
     """
     seen_then = f"max by ({INSTALLATION}) ({m.API_REDIS_UP.name} offset {over}) == 1"
-    name = f"fleet:{measure.name}{'_' if part else ''}{part}:increase{over}"
+    name = f"fleet:{name_of(measure, part)}:increase{over}"
     return Recorded(name, f"{ASK.grown(measure, over, part)} and on ({INSTALLATION}) {seen_then}")
 
 
@@ -102,9 +102,7 @@ def _slow(over: str) -> Recorded:
     return Recorded(f"queue:genfleet_queue_wait_slow:ratio_rate{over}", ASK.above(WAIT_SECONDS, m.WAIT, QUEUE, over))
 
 
-SLOW = {
-    over: _slow(over) for long, short, *_ in [(long, short) for _, long, short, _ in BURNS] for over in (long, short)
-}
+SLOW = {over: _slow(over) for _, long, short, _ in BURNS for over in (long, short)}
 CLAIMS = {over: _since(m.WAIT, "count", over) for over in (RECENT, *(long for _, long, *_ in BURNS))}
 ENDED, ATTEMPTS = _since(m.ENDED), _since(m.ATTEMPTS)
 POISONED = _since(m.POISONED, over="1h")
@@ -120,7 +118,7 @@ IMAGES = STUDIO | {"type": "generate_image"}
 def seen(measure: Measure, values: str, part: str = "", **labels: str) -> dict[str, str]:
     """One of our numbers as Prometheus gets it: from two processes of the API if it is the fleet's."""
     pods = ("api-1", "api-2") if measure.source is Source.FLEET else ("only",)
-    name = f"{measure.name}{'_' if part else ''}{part}"
+    name = name_of(measure, part)
     return {f"{name}{{{_shown({**labels, 'instance': pod, 'pod': pod})}}}": values for pod in pods}
 
 

@@ -84,11 +84,12 @@ class Scope:
         known = {*measure.labels, INSTALLATION, "le"}
         assert known >= set(conditions), f"{measure.name} has no label {set(conditions) - known}"
         shown = ", ".join(f"{label}={_quoted(value)}" for label, value in conditions.items())
-        return (
-            f"{measure.name}{'_' if part else ''}{part}{{{shown}}}"
-            if shown
-            else f"{measure.name}{'_' if part else ''}{part}"
-        )
+        return f"{name_of(measure, part)}{{{shown}}}" if shown else name_of(measure, part)
+
+
+def name_of(measure: Measure, part: str = "") -> str:
+    """What its series are called. `part` of a histogram: bucket, sum or count."""
+    return f"{measure.name}_{part}" if part else measure.name
 
 
 def _quoted(value: str) -> str:

@@ -7,7 +7,6 @@ it may end, and is started again later and later.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -18,7 +17,7 @@ from tests.chaos.campaign import Campaign, Finding, Run
 from tests.chaos.clusters import Make, Side, Supervised, ours, plain_kopf, side_by_side
 from tests.support.api_server import ApiServer, Ask, refusal
 from tests.support.operators import NAME
-from tests.support.waiting import comes_true, wait_for
+from tests.support.waiting import comes_true, every, wait_for
 
 RECOVERED_WITHIN_S = 15.0
 WAIT_S = 45.0
@@ -58,19 +57,8 @@ def _refused(
 @contextmanager
 def _forgetful(api: ApiServer) -> Iterator[None]:
     """The history is gone, again and again: those who watch are told so in the stream."""
-    over = threading.Event()
-
-    def forget() -> None:
-        while not over.wait(4):
-            api.objects.forget_history()
-
-    thread = threading.Thread(target=forget)
-    thread.start()
-    try:
+    with every(4, api.objects.forget_history):
         yield
-    finally:
-        over.set()
-        thread.join()
 
 
 @contextmanager

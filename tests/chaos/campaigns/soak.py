@@ -12,9 +12,9 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -40,13 +40,15 @@ from tests.chaos.nursery import Nursery, Program, nursery
 from tests.chaos.proxy import Proxy, proxy
 from tests.support.receivers import Answer, Receiver, receiving, status
 from tests.support.servers import KEY, Redis, Site, free_port
-from tests.support.waiting import comes_true, wait_for
+from tests.support.waiting import comes_true, every, wait_for
 
 A_SECOND = 20
 """Tasks, unless so many are open: what a busy machine cannot do, is not asked of it."""
 OPEN_MOST = 400
 SENDERS = 4
 SAMPLE_S = 5.0
+AWAY = (RedisError, StoreUnavailable)
+"""What those who look on put up with: what they ask may be away at the moment."""
 WARM_UP_S = 300.0
 LONG_S = 600
 """From here on it is no short form: tasks are tried again, which takes a minute; faults have pauses."""
@@ -335,25 +337,6 @@ def receiver_of(delivered: set[str]) -> Answer:
     return answer
 
 
-@contextmanager
-def every(seconds: float, act: Callable[[], object]) -> Iterator[None]:
-    """Do this again and again, in a thread, whatever is away at the moment."""
-    over = threading.Event()
-
-    def go_on() -> None:
-        while not over.wait(seconds):
-            with suppress(RedisError, StoreUnavailable):
-                act()
-
-    thread = threading.Thread(target=go_on)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join(30)
-
-
 def measures(redis: Redis, api: Program, worker: Program, nursery: Nursery) -> Mapping[str, Callable[[], float]]:
     """What has to stay the same."""
     return {
@@ -398,8 +381,8 @@ def ours(run: Run) -> Finding:
     client = Client(urls, book, base, long, run.seed, over, at_the_end)
     with ThreadPoolExecutor(SENDERS) as senders, ExitStack() as work:
         work.callback(over.set)
-        work.enter_context(every(SAMPLE_S, samples.take))
-        work.enter_context(every(1, book.look))
+        work.enter_context(every(SAMPLE_S, samples.take, despite=AWAY))
+        work.enter_context(every(1, book.look, despite=AWAY))
         at_work = [senders.submit(client.work, number) for number in range(SENDERS)]
         began = time.monotonic()
         told = 0
