@@ -59,6 +59,11 @@ def record(store: SyncStore, task_id: str) -> TaskRecord:
     return found
 
 
+def in_step(store: SyncStore, task_id: str, step: str = "first_half") -> bool:
+    """Whether the engine has told that it is at a step: other than after the claim, a process has the task then."""
+    return record(store, task_id).step == step
+
+
 def queue_seen(store: SyncStore, queue: str = "gpu_medium") -> QueueSeen:
     """One queue as the fleet sees it."""
     return next(seen for seen in store.run(capacity.observe(QUEUES)).queues if seen.queue == queue)

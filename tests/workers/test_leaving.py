@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import signal
+import sys
+import termios
+from contextlib import suppress
+from pathlib import Path
 
+import psutil
 import pytest
 
 from genfleet.contract.states import State
@@ -21,6 +28,37 @@ def test_a_task_that_comes_with_sigterm_is_not_kept(site: Site, store: SyncStore
         leaving.wait(20)
 
     assert record(store, task_id).state in {State.QUEUED, State.COMPLETED}
+
+
+def unread(pid: int) -> int:
+    """Bytes in the pipes of a process that it has not read yet."""
+    found = 0
+    for file in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # not a pipe, or one that is only written to
+            pipe = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+            try:
+                found += int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
+            finally:
+                os.close(pipe)
+    return found
+
+
+@pytest.mark.parametrize("size", [10, 200_000], ids=["all of it", "half of it"])
+def test_a_process_that_was_given_a_task_is_heard_out(site: Site, store: SyncStore, size: int) -> None:
+    """A process has its task, or as much of it as a pipe holds, when SIGTERM comes: it runs it, and the worker leaves."""
+    with site.worker() as leaving:
+        (process,) = psutil.Process(leaving.pid).children()
+        process.suspend()
+        before = unread(process.pid)
+        task_id = submitted(store, padding="x" * size)
+        wait_for("it was given to the process", lambda: unread(process.pid) > before)
+        leaving.send_signal(signal.SIGTERM)
+        wait_for("it stops", lambda: "Warm shutdown" in (site.folder / "worker.log").read_text())
+        process.resume()
+        assert leaving.wait(20) == 0
+
+    assert record(store, task_id).state is State.COMPLETED
+    assert record(store, task_id).story == ()
 
 
 @pytest.mark.parametrize("seconds", [0.8, 60], ids=["its task is done", "its task is not"])

@@ -14,7 +14,7 @@ import pytest
 from genfleet.contract.states import State
 from genfleet.store.client import SyncStore
 from tests.support.servers import Site, clean_environment, free_port, program
-from tests.support.tasks import record, submitted
+from tests.support.tasks import in_step, record, submitted
 from tests.support.waiting import wait_for
 
 
@@ -97,7 +97,7 @@ def test_a_worker_without_redis_is_well_and_comes_back(site: Site, store: SyncSt
     """NS-010: an outage is no reason to end workers, and what they run with them; a restart would not end it."""
     task_id = submitted(store, seconds=14)
     with site.worker(GENFLEET_BEAT_FILE=str(beat)) as process:
-        wait_for("it runs", lambda: record(store, task_id).step)
+        wait_for("it runs", lambda: in_step(store, task_id))
         site.redis.stop(signal.SIGKILL)
         began = time.monotonic()
         wait_for("twelve seconds pass", lambda: well(beat, "8") and time.monotonic() - began > 12, within=20)
@@ -129,7 +129,7 @@ def test_a_worker_that_finishes_its_last_task_is_well(site: Site, store: SyncSto
     """After SIGTERM the main loop still turns, for as long as a task runs."""
     task_id = submitted(store, seconds=10)
     with site.worker(GENFLEET_BEAT_FILE=str(beat)) as process:
-        wait_for("it runs", lambda: record(store, task_id).step)
+        wait_for("it runs", lambda: in_step(store, task_id))
         process.terminate()
         wait_for("the task ends", lambda: well(beat, "8") and record(store, task_id).finished_ms, within=30)
         assert process.wait(10) == 0

@@ -18,7 +18,7 @@ from genfleet.store.client import SyncStore
 from genfleet.store.measures import counts
 from genfleet.store.records import TaskRecord
 from tests.support.servers import Site
-from tests.support.tasks import queue_seen, record, submitted
+from tests.support.tasks import in_step, queue_seen, record, submitted
 from tests.support.waiting import wait_for
 
 LIST = broker_list("gpu_medium", 2)
@@ -34,11 +34,6 @@ def failures(store: SyncStore) -> dict[str, int]:
     """Attempts that failed, by cause."""
     counted = store.run(counts()).numbers.get(FAILURES, {})
     return {cause: number for (_, _, cause), number in counted.items()}
-
-
-def in_step(store: SyncStore, task_id: str, step: str = "first_half") -> bool:
-    """Whether the engine has told that it is at a step."""
-    return record(store, task_id).step == step
 
 
 def test_a_task_is_run_and_its_file_published(site: Site, store: SyncStore) -> None:

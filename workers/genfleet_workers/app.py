@@ -154,6 +154,12 @@ class PatientConsumer(Consumer):  # type: ignore[misc]  # Celery ships no types
         self.first_connection_attempt = False
         return conn
 
+    def on_close(self) -> None:
+        """Let go of what no process has taken."""
+        if self.pool:
+            self.pool.hear_out()
+        super().on_close()
+
     def _not_yet(self, error: Exception, interval: float) -> None:
         log.warning("broker_unreachable", reason=str(error), again_in=interval)
 
