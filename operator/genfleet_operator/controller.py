@@ -86,6 +86,7 @@ class Controller:
         self._part_due, self._part_every = 0.0, ROUND_S
         """When the next part of the round is due (monotonic), and how often one is."""
         self._last_seen = time.monotonic()
+        """When Redis last answered a look (monotonic)."""
         self._blind_said_at = -math.inf
         """When the log said last that Redis does not answer (monotonic)."""
         self._listening_since: float | None = None
@@ -103,6 +104,8 @@ class Controller:
     async def run(self) -> None:
         """Follow the work for as long as we lead."""
         await self._list_all()
+        self._last_seen = time.monotonic()
+        metrics.OBSERVATION_AGE.set_function(lambda: time.monotonic() - self._last_seen)  # also while a look hangs
         self.listed.set()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._listen())
@@ -273,7 +276,6 @@ class Controller:
         except StoreUnavailable as error:
             self._say_blind(error)
             metrics.REDIS_ERRORS.inc()
-            metrics.OBSERVATION_AGE.set(time.monotonic() - self._last_seen)
             self._listening_since = None
             return self._clock().timestamp(), [None] * len(queues)
         now = look.now or self._clock().timestamp()
@@ -282,7 +284,6 @@ class Controller:
             metrics.DEAD_LETTERS.set(look.whole.dead_letters)
         self._blind_said_at = -math.inf
         self._last_seen = time.monotonic()
-        metrics.OBSERVATION_AGE.set(0)
         if self._listening_since is None:
             self._listening_since = now
         return now, look.queues

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from functools import partial
 
@@ -44,9 +45,23 @@ def test_workers_stay_while_redis_is_away_and_are_not_taken_for_idle_after_it(th
     since = time.monotonic()
     wait_for("some looks later", lambda: time.monotonic() - since > 2)
     assert there.replicas() == 2, "silent workers were taken for idle ones"
-    assert operator.number("genfleet_observation_age_seconds") == 0
+    assert operator.number("genfleet_observation_age_seconds") < age
     there.pods.silent = False
     there.has(0)
+
+
+def test_the_age_of_what_is_known_grows_while_redis_says_nothing(there: Place, operator: Operator) -> None:
+    """Alerts read it: a Redis that hangs is noticed before the look that waits for it has given up."""
+    age = partial(operator.number, "genfleet_observation_age_seconds")
+    failed = operator.number("genfleet_redis_errors_total")
+    hung = there.redis.process
+    assert hung is not None
+    hung.send_signal(signal.SIGSTOP)
+    try:
+        wait_for("the age grows", lambda: age() > 1.5 and operator.number("genfleet_redis_errors_total") == failed)
+    finally:
+        hung.send_signal(signal.SIGCONT)
+    wait_for("it is young again", lambda: age() < 1.5)
 
 
 def test_what_waits_for_people_is_told(there: Place, operator: Operator) -> None:
