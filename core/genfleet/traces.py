@@ -64,7 +64,7 @@ def set_up(program: str, environment: Mapping[str, str], *, for_all: bool = Fals
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError as error:
-        log.warning("traces_off", reason=str(error), remedy="pip install 'genfleet[otel]'")
+        log.warning("traces_off", reason=str(error), remedy="install the extra `otel` of this package")
         return
     _quieten()
     named = {} if environment.get("OTEL_SERVICE_NAME") else {"service.name": f"genfleet-{program}"}

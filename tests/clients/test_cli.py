@@ -608,6 +608,6 @@ def test_up_says_which_packages_it_needs(tmp_path: Path) -> None:
 
     done = genfleet(None, "up", PYTHONPATH=str(tmp_path))
     assert done.status == 2
-    assert "pip install 'genfleet[local]'" in done.err
+    assert "install the extra `local` of this package" in done.err
     shown = genfleet(None, "--help", PYTHONPATH=str(tmp_path))
     assert (shown.status, "│ up " in shown.out) == (0, False)

@@ -467,7 +467,7 @@ def _add_installed_commands(arguments: list[str]) -> None:
                 app.command(command.name)(command.load())
             except ImportError as error:
                 if arguments[:1] == [command.name]:
-                    remedy = "pip install 'genfleet[local]'"
+                    remedy = "install the extra `local` of this package"
                     show.error(console, f"genfleet {command.name} needs more than is installed ({error}): {remedy}", {})
                     raise SystemExit(WRONG) from None
 

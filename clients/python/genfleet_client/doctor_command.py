@@ -29,7 +29,7 @@ FAILED = 1
 SPACE_WARNING, SPACE_FAILURE = 0.1, 0.02
 """Parts of a disk that are still free."""
 _HURRY = Retries(attempts=2, patience=1.0)
-_MORE = "pip install 'genfleet[service]'"
+_MORE = "install the extra `service` of this package"
 
 
 def add(app: typer.Typer, out: Console) -> None:
