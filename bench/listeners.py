@@ -26,7 +26,7 @@ import psutil
 import redis
 
 from bench.report import table
-from bench.submit import serving
+from bench.submit import SERVERS, serving
 from genfleet.contract.keys import key
 from genfleet.store import chores, steps
 from genfleet.store.client import SyncStore
@@ -84,7 +84,7 @@ def round_of(folder: Path, listeners: int, tasks: int, rate: float, seconds: int
         store.run(
             chores.take_upkeep("bench", timedelta(minutes=10))
         )  # nobody renews these leases, and nobody reaps them
-        port = stack.enter_context(serving("genfleet", server, folder))
+        port = stack.enter_context(serving(SERVERS["genfleet"], server, folder))
         leases = [running(store, f"task-{number}") for number in range(tasks)]
         process, client = api_process(port), server.client
         memory, connections = process.memory_info().rss, len(client.client_list())

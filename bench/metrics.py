@@ -1,6 +1,6 @@
 """What metrics cost: submissions and tasks that do nothing, with them and without, side by side; and how many series there are.
 
-Each pair runs within a round, in turns, on a Redis of its own; read the ratios.
+Each pair runs side by side, in turns, on a Redis of its own; read the ratios.
 
     python -m bench.metrics [ROUNDS]
 """
@@ -13,9 +13,12 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
+import psutil
 
 from bench.report import table
 from bench.submit import SERVERS, measure, serving, submission
@@ -27,13 +30,14 @@ from genfleet.store.measures import Counts, RedisUse, Times
 from genfleet.store.records import QueueSeen, Survey, WorkerSeen
 from genfleet_service.metrics import exposition_of
 from tests.support.servers import Redis, Site, free_port
-from tests.support.tasks import submitted
+from tests.support.tasks import record, submitted
 from tests.support.waiting import wait_for
 
 ROUNDS = 5
-TASKS = 400
-WAYS = {"with": "genfleet_workers", "without": "bench.unmeasured"}
-QUEUES, TYPES, WORKERS = 50, 20, 200
+BATCH, PAIRS = 100, 40
+APIS = {"with": SERVERS["genfleet"], "without": ("bench.unmeasured", "genfleet_service")}
+WORKERS = {"with": "genfleet_workers", "without": "bench.unmeasured"}
+QUEUES, TYPES, CROWD = 50, 20, 200
 
 
 def submissions(way: str, folder: Path) -> float:
@@ -41,42 +45,83 @@ def submissions(way: str, folder: Path) -> float:
     redis = Redis(Path(tempfile.mkdtemp(dir=folder)), free_port())
     redis.start()
     try:
-        with serving("genfleet" if way == "with" else "unmeasured", redis, folder) as port:
+        with serving(APIS[way], redis, folder) as port:
             measure(port, submission(), 1.0)  # warm
             return measure(port, submission())
     finally:
         redis.stop()
 
 
-def tasks(way: str, folder: Path) -> float:
-    """A second, that do nothing, by one worker with one process."""
-    place = Path(tempfile.mkdtemp(dir=folder))
-    redis = Redis(place, free_port())
+@dataclass(frozen=True)
+class Batch:
+    """What some tasks that do nothing cost, one after the other in one process."""
+
+    per_second: float
+    cpu_ms: float
+    """Of processor time for each, by the worker with all its processes and by Redis."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A Redis and a worker with one process."""
+
+    store: SyncStore
+    programs: tuple[psutil.Process, ...]
+
+    def batch(self, number: int) -> Batch:
+        """Have so many tasks done."""
+        before = self._cpu_s()
+        ids = [submitted(self.store) for _ in range(number)]
+        wait_for("all are done", lambda: record(self.store, ids[-1]).finished_ms, within=60)
+        ends = [record(self.store, each) for each in ids]
+        spent = max(each.finished_ms or 0 for each in ends) - min(each.started_ms or 0 for each in ends)
+        return Batch(1000 * number / spent, 1000 * (self._cpu_s() - before) / number)
+
+    def _cpu_s(self) -> float:
+        trees = [process for program in self.programs for process in (program, *program.children(recursive=True))]
+        return sum(times.user + times.system for times in (process.cpu_times() for process in trees))
+
+
+@contextlib.contextmanager
+def place(way: str, folder: Path) -> Iterator[Place]:
+    """It is warm."""
+    where = Path(tempfile.mkdtemp(dir=folder))
+    redis = Redis(where, free_port())
     redis.start()
-    site = Site(redis, place)
     try:
-        with contextlib.closing(SyncStore(redis.url)) as store, site.worker(module=WAYS[way]):
-            submitted(store)
-            wait_for("it is warm", lambda: _ended(redis) == 1)
-            for _ in range(TASKS):
-                submitted(store)
-            began, before = time.perf_counter(), _ended(redis)
-            wait_for("all are done", lambda: _ended(redis) == TASKS + 1, within=120)
-            return (TASKS + 1 - before) / (time.perf_counter() - began)
+        with (
+            contextlib.closing(SyncStore(redis.url)) as store,
+            Site(redis, where).worker(module=WORKERS[way]) as worker,
+        ):
+            assert redis.process is not None
+            there = Place(store, (psutil.Process(worker.pid), psutil.Process(redis.process.pid)))
+            there.batch(BATCH)
+            yield there
     finally:
         redis.stop()
 
 
-def _ended(redis: Redis) -> int:
-    return int(redis.client.hget("genfleet:counters", "completed_tasks") or 0)
+def tasks(folder: Path) -> Iterator[tuple[Batch, Batch]]:
+    """With and without, again and again: both are there all the time, and take turns every two seconds or so.
+
+    So both meet what the machine does meanwhile, which is many times the difference.
+    """
+    with place("with", folder) as with_, place("without", folder) as without:
+        for number in range(PAIRS):
+            if number % 2:
+                first = with_.batch(BATCH)
+                yield first, without.batch(BATCH)
+            else:
+                first = without.batch(BATCH)
+                yield with_.batch(BATCH), first
 
 
 def crowd() -> tuple[int, float, float]:
     """Series, KiB and milliseconds of one scrape where all labels have every value: the most that there can be."""
     about = {"phase": "ready", "concurrency": 4, "memory_bytes": {"1": 10**9, "2": 10**9}}
     about |= {"gpu_utilization": [50.0], "gpu_memory_bytes": [[10**9, 8 * 10**10]]}
-    workers = [WorkerSeen(f"w{number}", about, 1, 0, draining=False) for number in range(WORKERS)]
-    shared = WORKERS // QUEUES
+    workers = [WorkerSeen(f"w{number}", about, 1, 0, draining=False) for number in range(CROWD)]
+    shared = CROWD // QUEUES
     queues = tuple(
         QueueSeen(
             f"queue_{number}", waiting=6, running=4, scheduled=1, due=0, oldest_wait_ms=1000, service_ms=1000,
@@ -109,28 +154,35 @@ def crowd() -> tuple[int, float, float]:
 
 def main(rounds: int = ROUNDS) -> None:
     """Measure and print."""
-    SERVERS["unmeasured"] = ("bench.unmeasured", "genfleet_service")
-    acts = {"submissions a second": submissions, "tasks a second that do nothing": tasks}
-    seen: dict[str, list[tuple[float, float]]] = {name: [] for name in acts}
+    speeds: list[tuple[float, float]] = []
+    batches: list[tuple[Batch, Batch]] = []
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds):
-            for name, act in acts.items():
-                order = ("with", "without") if number % 2 else ("without", "with")
-                speeds = {way: act(way, Path(folder)) for way in order}
-                seen[name].append((speeds["with"], speeds["without"]))
-                sys.stderr.write(f"round {number + 1} of {rounds}: {name}: {orjson.dumps(speeds).decode()}\n")
-    rows = [
-        (
-            name,
-            f"{statistics.median(pair[0] for pair in pairs):.0f}",
-            f"{statistics.median(pair[1] for pair in pairs):.0f}",
-            f"{statistics.median(with_ / without for with_, without in pairs):.3f}",
-        )
-        for name, pairs in seen.items()
-    ]
-    print(table(("", "with metrics", "without", "ratio"), rows))
+            order = ("with", "without") if number % 2 else ("without", "with")
+            speed = {way: submissions(way, Path(folder)) for way in order}
+            speeds.append((speed["with"], speed["without"]))
+            sys.stderr.write(f"round {number + 1} of {rounds}: submissions a second: {orjson.dumps(speed).decode()}\n")
+        for pair in tasks(Path(folder)):
+            batches.append(pair)
+            sys.stderr.write(f"pair {len(batches)} of {PAIRS}: tasks: {pair}\n")
+    pairs = {
+        "submissions a second": speeds,
+        "tasks a second that do nothing": [(with_.per_second, without.per_second) for with_, without in batches],
+        "ms of processor for each of these": [(with_.cpu_ms, without.cpu_ms) for with_, without in batches],
+    }
+    print(
+        table(("", "with metrics", "without", "ratio", "half of the ratios"), [_row(*each) for each in pairs.items()])
+    )
     series, kib, ms = crowd()
-    print(f"{QUEUES} queues, {TYPES} types, {WORKERS} workers: {series:,} series, {kib:.0f} KiB, {ms:.0f} ms to write")
+    print(f"{QUEUES} queues, {TYPES} types, {CROWD} workers: {series:,} series, {kib:.0f} KiB, {ms:.0f} ms to write")
+
+
+def _row(name: str, pairs: Sequence[tuple[float, float]]) -> Sequence[object]:
+    """Medians. Half of the ratios are between the quartiles."""
+    with_, without = (statistics.median(each) for each in zip(*pairs, strict=True))
+    ratios = [one / other for one, other in pairs]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return name, f"{with_:.4g}", f"{without:.4g}", f"{middle:.3f}", f"{low:.3f} to {high:.3f}"
 
 
 if __name__ == "__main__":

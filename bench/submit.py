@@ -15,7 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -70,10 +70,10 @@ def look(task_id: str) -> bytes:
 
 
 @contextlib.contextmanager
-def serving(name: str, redis: Redis, folder: Path) -> Iterator[int]:
-    """One of the servers, on a port."""
+def serving(server: Sequence[str], redis: Redis, folder: Path) -> Iterator[int]:
+    """A module to run with its arguments, on a port."""
     port = free_port()
-    words = [word.format(port=port) for word in SERVERS[name]]
+    words = [word.format(port=port) for word in server]
     environment = {"REDIS_URL": redis.url, "API_KEY": KEY, "PORT": str(port), "GENFLEET_MEDIA_DIR": str(folder)}
     process = subprocess.Popen(
         [sys.executable, "-m", *words],
@@ -82,7 +82,7 @@ def serving(name: str, redis: Redis, folder: Path) -> Iterator[int]:
         stdout=subprocess.DEVNULL,
     )
     try:
-        wait_for(f"{name} answers", lambda: _answers(port), within=30)
+        wait_for(f"{server[-1]} answers", lambda: _answers(port), within=30)
         yield port
     finally:
         process.kill()
@@ -121,11 +121,11 @@ def finished_task(port: int, redis: Redis) -> str:
 def round_of(folder: Path) -> Speeds:
     """Each server once, on an empty Redis with its append-only file on."""
     speeds: Speeds = {}
-    for name in SERVERS:
+    for name, server in SERVERS.items():
         redis = Redis(Path(tempfile.mkdtemp(dir=folder)), free_port())
         redis.start()
         try:
-            with serving(name, redis, folder) as port:
+            with serving(server, redis, folder) as port:
                 task_id = finished_task(port, redis) if name == "genfleet" else "abc123-def456-ghi789"
                 requests = {STATUS: look(task_id), SUBMIT: submission()}
                 for kind, request in requests.items():
