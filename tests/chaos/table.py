@@ -7,7 +7,6 @@ import os
 import platform
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,6 @@ def remember(result: Result, *, seed: int, at: float) -> None:
         "peer": asdict(result.peer) if result.peer else None,
         "seed": seed,
         "at": round(at),
-        "on": f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}",
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "seconds": round(result.seconds),
