@@ -53,6 +53,10 @@ test: $(INSTALLED) ## Run the tests, files side by side; PROCESSES=0 runs one af
 cluster-test: $(INSTALLED) ## Run the tests that need a cluster, on the one that KUBECONFIG names
 	@$(BIN)/python -m pytest tests/cluster $(ARGS)
 
+monitoring-test: $(INSTALLED) ## Ask every panel of the dashboards and every alert, on Debian's Prometheus, fetched if there is none
+	@folder=$$(tools/monitoring/prometheus.sh) && PATH="$$folder:$$PATH" \
+		$(BIN)/python -m pytest tests/deploy/test_panels.py tests/deploy/test_monitoring.py tests/deploy/test_watchers.py $(ARGS)
+
 fuzz: $(INSTALLED) ## Send the API many requests that nobody thought of: FUZZ_EXAMPLES=1000 FUZZ_SEED=7
 	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} FUZZ_SEED=$${FUZZ_SEED:-$$(date +%s)} \
 		$(BIN)/python -m pytest tests/service/test_fuzz.py -s $(ARGS)
@@ -111,7 +115,7 @@ clean: ## Remove .venv, caches, build output and the data of `make up`
 		clients/typescript/dist clients/typescript/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help up install test cluster-test fuzz chaos check audit sbom format generate bench lock images clean
+.PHONY: help up install test cluster-test monitoring-test fuzz chaos check audit sbom format generate bench lock images clean
 
 # ---- the environment ------------------------------------------------------------------------------------------------
 

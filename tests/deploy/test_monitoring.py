@@ -34,7 +34,7 @@ RECORDED = {rule.name for rule in alerts.RECORDED}
 PROMTOOL = shutil.which("promtool") or ""
 needs_promtool = pytest.mark.skipif(
     not PROMTOOL,
-    reason="promtool is not there; it comes with Prometheus (Debian: apt install prometheus)",
+    reason="promtool is not there: make monitoring-test fetches it",
 )
 
 

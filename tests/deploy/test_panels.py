@@ -16,7 +16,7 @@ from tools.monitoring import alerts
 from tools.monitoring.dashboards import DASHBOARDS
 from tools.monitoring.panels import filled_in
 
-pytestmark = pytest.mark.skipif(not PROMETHEUS, reason="prometheus is not there (Debian: apt install prometheus)")
+pytestmark = pytest.mark.skipif(not PROMETHEUS, reason="prometheus is not there: make monitoring-test fetches it")
 
 
 @pytest.fixture
