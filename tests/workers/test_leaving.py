@@ -61,6 +61,25 @@ def test_a_process_that_was_given_a_task_is_heard_out(site: Site, store: SyncSto
     assert record(store, task_id).story == ()
 
 
+def test_a_process_that_was_given_a_task_keeps_it_when_redis_is_lost(site: Site, store: SyncStore) -> None:
+    """It has its task in its pipe when every connection is cut: the task is not handed back under it."""
+    with site.worker(concurrency=2) as worker:  # which asks for another one meanwhile, and so has a connection to lose
+        processes = psutil.Process(worker.pid).children()
+        for process in processes:
+            process.suspend()
+        before = sum(unread(process.pid) for process in processes)
+        task_id = submitted(store)
+        wait_for("it was given to one", lambda: sum(unread(process.pid) for process in processes) > before)
+        site.redis.client.client_kill_filter(_type="normal", skipme=True)
+        log = site.folder / "worker.log"
+        wait_for("the worker knows", lambda: "Connection to broker lost" in log.read_text())
+        for process in processes:
+            process.resume()
+        wait_for("it is over", lambda: record(store, task_id).finished_ms)
+        assert record(store, task_id).story == ()
+        assert worker.poll() is None
+
+
 @pytest.mark.parametrize("seconds", [0.8, 60], ids=["its task is done", "its task is not"])
 def test_a_worker_that_leaves_gives_up_on_a_redis_that_is_gone(site: Site, store: SyncStore, seconds: float) -> None:
     """NS-009: the grace is for work, not for a Redis that will not come back; here after one second rather than 60."""
