@@ -14,10 +14,49 @@ from genfleet.errors import ConfigurationError
 from genfleet.redis_address import RedisAddress, Tls
 
 
-class ProgramSettings(BaseSettings):
+class LogSettings(BaseSettings):
     """From the environment; names are GENFLEET_<FIELD> unless a field says otherwise."""
 
     model_config = SettingsConfigDict(env_prefix="GENFLEET_", frozen=True, populate_by_name=True, extra="ignore")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["text", "json"] = "text"
+    """`json` for machines, one object a line."""
+    log_errors_apart: bool = False
+    """Errors to stderr, everything else to stdout. Otherwise all goes to stdout."""
+
+    @classmethod
+    def load(cls) -> Self:
+        """From the environment. Raises ConfigurationError that names each wrong variable and what it should be."""
+        try:
+            return cls()
+        except ValidationError as error:
+            raise ConfigurationError(cls.explain(error)) from error
+
+    @classmethod
+    def explain(cls, error: ValidationError) -> str:
+        """One line for each fault: the variable, and what is wrong with it. Never the value, which may be secret."""
+        lines = []
+        for fault in error.errors(include_input=False, include_url=False):
+            name = (
+                f"{cls._variable(str(fault['loc'][0]))}: " if fault["loc"] else ""
+            )  # else its words name the settings
+            lines.append(f"{name}{fault['msg'].removeprefix('Value error, ')}")
+        return "\n".join(lines)
+
+    @classmethod
+    def _variable(cls, name: str) -> str:
+        """The variable that a fault is about: of several names for a field, the one that is set."""
+        for field in cls.model_fields.values():
+            alias = field.validation_alias
+            names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
+            if name in names:
+                return next((known for known in names if known in os.environ), name)
+        return f"GENFLEET_{name.upper()}"
+
+
+class ProgramSettings(LogSettings):
+    """What every program needs besides."""
 
     redis_url: str = Field(
         default="redis://localhost:6379/0",
@@ -40,11 +79,6 @@ class ProgramSettings(BaseSettings):
     redis_sentinel_username: str | None = None
     redis_sentinel_password: SecretStr | None = None
     """What the Sentinels themselves ask for. Those of Redis stand in the address."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["text", "json"] = "text"
-    """`json` for machines, one object a line."""
-    log_errors_apart: bool = False
-    """Errors to stderr, everything else to stdout. Otherwise all goes to stdout."""
     media_dir: Path = Path("media")
     """Folder of finished files. Workers write to it, the API serves it."""
     media_url: str = "http://localhost:8001/media"
@@ -79,14 +113,6 @@ class ProgramSettings(BaseSettings):
         )
 
     @classmethod
-    def load(cls) -> Self:
-        """From the environment. Raises ConfigurationError that names each wrong variable and what it should be."""
-        try:
-            return cls()
-        except ValidationError as error:
-            raise ConfigurationError(cls.explain(error)) from error
-
-    @classmethod
     def redis_at(cls, url: str | None) -> RedisAddress:
         """A Redis that is given in place of the environment's; certificates and Sentinels as set there.
 
@@ -97,24 +123,3 @@ class ProgramSettings(BaseSettings):
             return cls(**given).redis
         except ValidationError as error:
             raise ConfigurationError(cls.explain(error)) from error
-
-    @classmethod
-    def explain(cls, error: ValidationError) -> str:
-        """One line for each fault: the variable, and what is wrong with it. Never the value, which may be secret."""
-        lines = []
-        for fault in error.errors(include_input=False, include_url=False):
-            name = (
-                f"{cls._variable(str(fault['loc'][0]))}: " if fault["loc"] else ""
-            )  # else its words name the settings
-            lines.append(f"{name}{fault['msg'].removeprefix('Value error, ')}")
-        return "\n".join(lines)
-
-    @classmethod
-    def _variable(cls, name: str) -> str:
-        """The variable that a fault is about: of several names for a field, the one that is set."""
-        for field in cls.model_fields.values():
-            alias = field.validation_alias
-            names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else []
-            if name in names:
-                return next((known for known in names if known in os.environ), name)
-        return f"GENFLEET_{name.upper()}"

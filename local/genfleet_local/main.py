@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from rich.text import Text
 
 from genfleet import logs
 from genfleet.errors import GenfleetError
+from genfleet.settings import LogSettings
 from genfleet_local.home import Home
 from genfleet_local.up import Options
 from genfleet_local.up import up as run_up
@@ -45,9 +45,10 @@ def up(
 
 
 def _run(options: Options, console: Console) -> None:
+    style = LogSettings.load().log_format
     options.home.make()
     with (options.home.logs / "fleet.log").open("a", buffering=1) as log:
-        logs.set_up("fleet", level="info", style=os.environ.get("GENFLEET_LOG_FORMAT", "text"), to=log)
+        logs.set_up("fleet", level="info", style=style, to=log)
         asyncio.run(run_up(options, console))
 
 

@@ -92,6 +92,14 @@ def test_a_folder_without_a_good_resource_is_refused_before_anything_starts(tmp_
     assert list((tmp_path / ".genfleet" / "redis").iterdir()) == []
 
 
+def test_a_form_of_logs_that_there_is_not_is_refused(tmp_path: Path) -> None:
+    """Before anything is made or started."""
+    words = refused("--port", free_port(), folder=tmp_path, GENFLEET_LOG_FORMAT="xml")
+
+    assert "GENFLEET_LOG_FORMAT: Input should be 'text' or 'json'" in " ".join(words.split())
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_ctrl_c_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
     """An early ctrl-C is not lost, and what has already been started is stopped."""
     words = [*command("--queues", write_resource(tmp_path / "queues")), "--port", str(free_port())]
