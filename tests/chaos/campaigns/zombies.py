@@ -12,6 +12,7 @@ from subprocess import Popen
 import psutil
 
 from genfleet.store import capacity
+from genfleet.store.client import SyncStore
 from tests.chaos.campaign import Campaign, Finding, Run
 from tests.chaos.figures import spread
 from tests.chaos.ledger import verdict
@@ -30,7 +31,6 @@ def ours(run: Run) -> Finding:
     redis = run.redis()
     store = run.store(redis)
     site = run.site(redis)
-    store.run(capacity.drain(HEALTHY))
     number = min(AT_ONCE, run.trials)
     zombies = _start(run, site, number)
     run.stack.enter_context(site.worker(name="healthy", concurrency=2))
@@ -40,6 +40,7 @@ def ours(run: Run) -> Finding:
     stale = 0
     while len(ids) < run.trials:
         store.run(capacity.drain(HEALTHY))
+        wait_for("the healthy one takes nothing", lambda: _is_drained(store))
         batch = [submitted(store, seconds=6 if each % 2 else 600, later=0, marks=str(marks)) for each in range(number)]
         attempts = wait_for("each of them runs one", lambda: _started(marks, batch), within=60)  # noqa: B023
         _signal(zombies, signal.SIGSTOP)
@@ -75,6 +76,10 @@ def _started(marks: Path, batch: list[str]) -> list[psutil.Process] | None:
     lines = [line.split() for line in marks.read_text().splitlines()] if marks.exists() else []
     pids = {line[1]: int(line[3]) for line in lines if line[0] == "start" and line[1] in batch and line[2] == "1"}
     return [psutil.Process(pid) for pid in pids.values()] if len(pids) == len(batch) else None
+
+
+def _is_drained(store: SyncStore) -> bool:
+    return any(worker.id == HEALTHY and worker.about["phase"] == "drained" for worker in queue_seen(store).workers)
 
 
 def _signal(zombies: list[Popen[bytes]], number: signal.Signals) -> None:
