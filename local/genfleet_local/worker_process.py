@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from genfleet.scaling.observation import Phase, WorkerView
 from genfleet.store.records import WorkerSeen
 
-START_WITHIN_S = 60.0
-"""Time to the first beat."""
+START_WITHIN_S = 900.0
+"""Time to the first beat: images and models may be large. A worker whose engines do not load ends itself before."""
 SILENT_FOR_S = 30.0
 """Longest time between two beats, with a good margin: its tasks are safe by their leases long before."""
 END_WITHIN_S = 60.0

@@ -28,6 +28,7 @@ from opentelemetry import trace
 from genfleet.contract.task_types import TASK_TYPES
 from genfleet.errors import PermanentError, TransientError
 from genfleet_workers.engines.base import Engine, Job, Product, Report
+from genfleet_workers.settings import WorkerSettings
 
 ERRORS: dict[str, type[Exception]] = {"TransientError": TransientError, "PermanentError": PermanentError}
 
@@ -110,3 +111,11 @@ def of_a_package_that_is_missing(_settings: object) -> dict[str, Engine]:
     """As where a package was not installed after an update."""
     import_module("a_package_that_nobody_installed")
     return {}
+
+
+def of_a_large_model(settings: WorkerSettings) -> dict[str, Engine]:
+    """Loaded once a test has put the file `loaded` into the folder of media."""
+    while not (settings.media_dir / "loaded").exists():
+        time.sleep(0.02)
+    logging.getLogger("engine").info("the model is loaded")
+    return engines(settings)

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import psutil
 import pytest
 
+from genfleet.contract.states import State
+from genfleet.store.client import SyncStore
 from genfleet_workers.app import create_app
+from genfleet_workers.beat import BROKEN
 from genfleet_workers.settings import WorkerSettings
 from tests.support.servers import Site, program
+from tests.support.tasks import record, submitted
+from tests.support.waiting import wait_for
 
 
 @pytest.mark.parametrize(
@@ -43,3 +52,48 @@ def test_a_missing_package_ends_the_worker(site: Site) -> None:
     said = log.read_text()
     assert status == 2, said
     assert "No module named 'a_package_that_nobody_installed'" in said
+
+
+@contextmanager
+def loading(site: Site, *, within: float) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker whose two processes load a large model."""
+    environment = site.environment(
+        GENFLEET_ENGINES="tests.support.engines:of_a_large_model", GENFLEET_LOAD_SECONDS=f"{within:g}"
+    )
+    arguments = ("--queue", "gpu_medium", "--concurrency", "2")
+    with program("genfleet_workers", *arguments, log=site.folder / "loading.log", environment=environment) as process:
+        wait_for("its processes are there", lambda: len(psutil.Process(process.pid).children()) == 2, within=30)
+        yield process
+
+
+def test_a_worker_takes_nothing_before_its_engines_have_loaded(site: Site, store: SyncStore) -> None:
+    """Another one, which is ready, can have the task meanwhile."""
+    with loading(site, within=60):
+        first = submitted(store)
+        with site.worker(name="other"):
+            wait_for("the other one has done it", lambda: record(store, first).finished_ms)
+        assert record(store, first).worker == "other@test"
+        (site.folder / "media" / "loaded").touch()
+        second = submitted(store)
+        wait_for("and now the first one", lambda: record(store, second).finished_ms)
+
+    said = (site.folder / "loading.log").read_text()
+    assert said.count("the model is loaded") == 2
+    assert said.rindex("the model is loaded") < said.index(" ready.")
+
+
+def test_a_worker_whose_engines_do_not_load_is_replaced(site: Site, store: SyncStore) -> None:
+    """It says which setting it was, and no task was touched."""
+    task_id = submitted(store)
+    with loading(site, within=1) as worker:
+        assert worker.wait(30) == BROKEN
+
+    assert "GENFLEET_LOAD_SECONDS" in (site.folder / "loading.log").read_text()
+    assert (record(store, task_id).state, record(store, task_id).story) == (State.QUEUED, ())
+
+
+def test_a_worker_that_still_loads_goes_at_once(site: Site) -> None:
+    """It has nothing to finish."""
+    with loading(site, within=60) as worker:
+        worker.terminate()
+        assert worker.wait(10) == 0

@@ -7,7 +7,7 @@ import pytest
 from genfleet_workers.family import NOBODY, State, Tree
 from genfleet_workers.watch import Act, Allowed, Appetite, Attempt, End, judge
 
-ALLOWED = Allowed(patience_s=30, memory=2_000_000_000, processes=64, scratch=10_000_000_000)
+ALLOWED = Allowed(patience_s=30, take_s=120, memory=2_000_000_000, processes=64, scratch=10_000_000_000)
 WELL = Tree(State.RUNS, resident=10**8, processes=1)
 
 
@@ -25,7 +25,7 @@ def sized(resident: int, memory: int) -> Tree:
     "seen",
     [
         pytest.param(attempt(), id="at work"),
-        pytest.param(attempt(held=119, ran=None), id="its process still loads an engine"),
+        pytest.param(attempt(held=119, ran=None), id="its process is slow to take it"),
         pytest.param(attempt(ran=614), id="Celery is about to end it"),
         pytest.param(attempt(ran=29, begun=False), id="it is about to begin"),
         pytest.param(attempt(tree=None), id="processes cannot be seen"),
@@ -85,7 +85,7 @@ def test_what_makes_no_move_is_taken_away(seen: Attempt, end: End, why: str, *, 
 
 def test_what_is_not_limited_is_not_looked_at() -> None:
     """Without a limit no folder is walked through, and memory is the container's business."""
-    unlimited = Allowed(30, memory=None, processes=64, scratch=None)
+    unlimited = Allowed(30, 120, memory=None, processes=64, scratch=None)
 
     assert judge(attempt(tree=sized(10**12, 10**12), scratch=lambda: 10**15), unlimited) is None
 

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -38,7 +39,6 @@ from genfleet_workers.family import Family, adopt_orphans
 from genfleet_workers.reception import GuardedAMQP, Reception
 from genfleet_workers.request import Request
 from genfleet_workers.settings import WorkerSettings
-from genfleet_workers.watch import SLOW
 
 log = structlog.get_logger(__name__)
 
@@ -92,7 +92,7 @@ def _configuration(settings: WorkerSettings) -> dict[str, Any]:
         "worker_concurrency": settings.concurrency,
         "worker_max_tasks_per_child": settings.tasks_per_process,
         "worker_max_memory_per_child": settings.memory_per_process // 1024,  # Celery counts KiB
-        "worker_proc_alive_timeout": SLOW * settings.patience_seconds,  # an engine may take a while to load
+        "worker_proc_alive_timeout": settings.load_seconds,
         "worker_cancel_long_running_tasks_on_connection_loss": False,  # their leases go on
         "worker_hijack_root_logger": False,
         "worker_consumer": PatientConsumer,
@@ -116,6 +116,28 @@ def _configuration(settings: WorkerSettings) -> dict[str, Any]:
             **broker.transport_options(settings.redis),
         },
     }
+
+
+class LoadFirst(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
+    """A worker that starts takes no task before its processes can run one.
+
+    Celery consumes at once, and what it takes waits for a process, out of the reach of workers that are ready. A large model
+    takes minutes.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+    _loaded = False
+
+    def register_with_event_loop(self, parent: Any, hub: Any) -> None:
+        """The pool is watched by the main loop, and nothing is consumed yet."""
+        began, loop = time.monotonic(), hub.create_loop()
+        while not self._loaded:
+            self._loaded = not parent.pool.loading
+            parent.app.load_on(time.monotonic() - began)
+            try:
+                next(loop)
+            except StopIteration:
+                loop = hub.create_loop()
 
 
 class KeepPlaces(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
@@ -183,7 +205,8 @@ def run_worker(settings: WorkerSettings, teller: Teller) -> int:
     beat.asked = lambda: app.claims.asked
     app.show_turn = partial(_show_turn, beat, settings.beat_file)
     app.unfit = mmap(-1, 1)
-    app.steps["consumer"].add(KeepPlaces)
+    app.load_on = partial(_load_on, beat, settings.load_seconds)
+    app.steps["consumer"].update((LoadFirst, KeepPlaces))
     _connect_signals(app, settings, beat)
     quiet = not settings.remote_control
     worker = app.Worker(
@@ -195,6 +218,7 @@ def run_worker(settings: WorkerSettings, teller: Teller) -> int:
         quiet=settings.log_format == "json",  # no banner among the lines of JSON
     )
     family.pool = lambda: _processes(worker)
+    beat.loading = lambda: worker.pool is not None and worker.pool.loading
     worker.start()
     family.end()
     traces.end()
@@ -262,6 +286,16 @@ def _processes(worker: Any) -> Collection[int] | None:
         return set(worker.pool.info["processes"])
     except AttributeError:
         return None
+
+
+def _load_on(beat: Beat, most_s: float, seconds: float) -> None:
+    """Called while the processes load, so long so far."""
+    maybe_shutdown()
+    if seconds > most_s:
+        log.critical(
+            "engines_not_loaded", seconds=round(seconds), remedy="if they only are slow: raise GENFLEET_LOAD_SECONDS"
+        )
+        beat.leave()
 
 
 def _show_turn(beat: Beat, file: Path | None, *, connecting: bool = False) -> None:

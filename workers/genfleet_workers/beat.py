@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
@@ -62,6 +63,8 @@ class Beat(threading.Thread):
         """Starts or stops taking messages, then calls back. Set when the consumer is there."""
         self.restart_consuming: Callable[[], None] = lambda: None
         """Starts the consumer anew. Set when it is there, as the next."""
+        self.loading: Callable[[], bool] = lambda: False
+        """Whether a process still loads its engines."""
         self.asked: Callable[[], int] = lambda: 0
         """Messages that the consumer has taken so far."""
         self._settings = settings
@@ -69,7 +72,11 @@ class Beat(threading.Thread):
         self._family = family
         self._machine = Machine(family)
         self._allowed = Allowed(
-            settings.patience_seconds, settings.memory_limit, settings.process_limit, settings.scratch_limit
+            settings.patience_seconds,
+            SLOW * settings.patience_seconds,
+            settings.memory_limit,
+            settings.process_limit,
+            settings.scratch_limit,
         )
         self._appetite = Appetite(settings.patience_seconds)
         self._trouble = ""
@@ -104,7 +111,7 @@ class Beat(threading.Thread):
         still = now - self._turned
         if self.ident and not self._over and still > SLOW * self._settings.patience_seconds:
             log.critical("beat_stands_still", seconds=round(still))
-            self._leave()
+            self.leave()
 
     def stopping(self) -> None:
         """The worker got SIGTERM: what runs may finish within the grace, then it is handed back (NS-009)."""
@@ -152,7 +159,7 @@ class Beat(threading.Thread):
             self._beat()
             self._deliver_reports()
             if self._trouble and not self.holdings.at_work():
-                self._leave()
+                self.leave()
             if self._teller.is_due:
                 self._teller.tell(redis_check.look(self._store, Program.WORKER, now=None))
         except StoreUnavailable as error:
@@ -184,13 +191,14 @@ class Beat(threading.Thread):
         if self._stop_by is not None and now >= self._stop_by:
             self._hand_back(leases)
             self._deliver_reports()
-            self._leave(0)  # Celery would still wait for the pool, second after second
+            self.leave(0)  # Celery would still wait for the pool, second after second
 
     def _watch(self) -> None:
         """Take away what makes no move. If the fault is the worker's own, it had better be replaced."""
         now = time.monotonic()
         minds = now - self._minds_since > self._settings.patience_seconds
-        for verdict in self.holdings.judge(self._allowed, self._family.look(), now):
+        allowed = replace(self._allowed, take_s=self._settings.load_seconds) if self.loading() else self._allowed
+        for verdict in self.holdings.judge(allowed, self._family.look(), now):
             if verdict.broken and minds:
                 self._retire(verdict.why)
         still = now - self._main_turned
@@ -217,7 +225,7 @@ class Beat(threading.Thread):
         self.holdings.give_up_unstarted(f"its worker is broken: {why}")
         self.soon()
 
-    def _leave(self, status: int = BROKEN) -> None:
+    def leave(self, status: int = BROKEN) -> None:
         """At once. Not by Celery's way out, which is slow, or may be what is broken."""
         with suppress(StoreUnavailable):
             self._store.run(capacity.depart(self._settings.worker_id, self._settings.queue))

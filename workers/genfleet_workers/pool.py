@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from contextlib import suppress
 from typing import Any
@@ -34,6 +36,18 @@ class _Processes(AsynPool):  # type: ignore[misc]  # Celery ships no types
         self.maintain_pool()
         if process in self._pool:
             hub.call_later(again_s, self._look, hub, process, min(2 * again_s, AGAIN_S_MOST))
+
+    @property
+    def loading(self) -> bool:
+        """Whether one of them has not said yet that it can take tasks."""
+        return len(self._fileno_to_inq) < len(self._pool)  # other threads ask, too
+
+    def kill_loading(self) -> None:
+        """End those that cannot take tasks yet: they have nothing to finish."""
+        for process in set(self._pool) - set(self._fileno_to_inq.values()):
+            process._controlled_termination = True  # no error in the log
+            with suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
 
     def hear_out(self) -> None:
         """Hear of every process that was given a task that it took it."""
@@ -85,3 +99,14 @@ class Pool(TaskPool):  # type: ignore[misc]  # Celery ships no types
         """
         if self._pool is not None:
             self._pool.hear_out()
+
+    @property
+    def loading(self) -> bool:
+        """Whether one of its processes has not said yet that it can take tasks."""
+        return self._pool is not None and self._pool.loading
+
+    def on_stop(self) -> None:
+        """Celery would wait until those that load have loaded, too."""
+        if self._pool is not None:
+            self._pool.kill_loading()
+        super().on_stop()

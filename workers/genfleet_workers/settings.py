@@ -74,7 +74,9 @@ class WorkerSettings(ProgramSettings):
     """Bytes of unfinished files that a task may have."""
     patience_seconds: float = Field(default=30, ge=2)
     """How long a task, a process, the main loop or the consumer may make no move before the worker does something about it.
-    Four times that where something may be slow: loading an engine, a disk."""
+    Four times that where something may be slow, such as a disk."""
+    load_seconds: float = Field(default=600, ge=1)
+    """How long the engines of a process may take to load. A worker takes no task before all of its processes have."""
     engines: str = "genfleet_workers.engines:engines"
     """Who makes the engines: `module:function`, given these settings, returns an engine by task type."""
     time_limits: dict[str, tuple[float, float]] = Field(default={}, examples=[{"generate_video": [840, 900]}])

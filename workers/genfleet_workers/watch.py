@@ -13,7 +13,7 @@ from enum import Enum, auto
 from genfleet_workers.family import State, Tree
 
 SLOW = 4
-"""What may be slow has so many times the patience: loading an engine, or a disk."""
+"""What may be slow has so many times the patience, such as a disk."""
 RESTARTS_MOST = 3
 """A consumer that has to be started anew more often than this has a fault that stays."""
 
@@ -23,6 +23,8 @@ class Allowed:
     """What a task may take, and for how long it may make no move."""
 
     patience_s: float
+    take_s: float
+    """Until a process has taken it."""
     memory: int | None
     processes: int
     scratch: int | None
@@ -70,9 +72,9 @@ def judge(seen: Attempt, allowed: Allowed) -> Verdict | None:
     """Whether a task is taken away, and why. None: it goes on."""
     patience = allowed.patience_s
     if seen.ran_s is None:
-        if seen.held_s > SLOW * patience:
+        if seen.held_s > allowed.take_s:
             return Verdict(
-                End.HANDED_BACK, f"no process of its worker took it within {SLOW * patience:g} s", broken=True
+                End.HANDED_BACK, f"no process of its worker took it within {allowed.take_s:g} s", broken=True
             )
         return None
     if seen.ran_s > seen.hard_limit_s + patience / 2:
