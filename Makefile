@@ -48,7 +48,7 @@ install: $(INSTALLED) ## Make or renew .venv and stop there
 	@:
 
 test: $(INSTALLED) ## Run the tests, files side by side; PROCESSES=0 runs one after the other, for a debugger
-	@env -u KUBECONFIG $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile $(ARGS)
+	@env -u KUBECONFIG $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist loadfile --ignore tests/deploy/test_panels.py $(ARGS)
 
 cluster-test: $(INSTALLED) ## Run the tests that need a cluster, on the one that KUBECONFIG names
 	@$(BIN)/python -m pytest tests/cluster $(ARGS)
