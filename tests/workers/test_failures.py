@@ -1,4 +1,4 @@
-"""Why an attempt failed, as it is counted."""
+"""Why an attempt failed: whether another one is worth it, and as what it is counted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from genfleet.egress import fetch
 from genfleet.errors import InputError, PermanentError, TransientError
 from genfleet_workers.engines import ffmpeg
 from genfleet_workers.engines.pictures import decode
-from genfleet_workers.failures import cause
+from genfleet_workers.failures import cause, is_passing
 from tests.support.servers import free_port
 
 ASKED = httpx.Request("GET", "http://service/")
@@ -52,6 +52,31 @@ class OutOfMemoryError(RuntimeError):
 def test_each_error_has_one_cause(error: BaseException, expected: Cause) -> None:
     """A label of a metric is a word of a closed list, whatever an engine raised."""
     assert cause(error) is expected
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        OSError(errno.ENOMEM, "no memory"),
+        OutOfMemoryError("CUDA out of memory"),
+        OSError(errno.ENOSPC, "full"),
+        OSError(errno.EMFILE, "too many files"),
+    ],
+    ids=repr,
+)
+def test_what_was_exhausted_is_worth_another_attempt(error: BaseException) -> None:
+    """TS-111: memory, of a GPU as well, disk and file handles: a minute later there may be enough."""
+    assert is_passing(error)
+
+
+@pytest.mark.parametrize("kind", [PermanentError, type("OutOfMemoryError", (PermanentError,), {})])
+def test_an_engine_that_says_no_is_believed(kind: type[PermanentError]) -> None:
+    """TS-112: one that raises PermanentError is not tried again, whatever that was raised from, or is called."""
+    error = kind("the picture is too large for any GPU of ours")
+    error.__cause__ = OutOfMemoryError("CUDA out of memory")
+    assert not is_passing(error)
+    assert cause(error) is Cause.MEMORY
 
 
 def test_what_it_was_raised_from_tells() -> None:

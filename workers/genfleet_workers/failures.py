@@ -57,7 +57,7 @@ def is_passing(error: BaseException) -> bool:
         case OSError() if error.errno in _EXHAUSTED:
             return True
         case _:
-            return isinstance(error, _PASSING)
+            return isinstance(error, _PASSING) or _is_of_gpu_memory(error)
 
 
 def cause(error: BaseException) -> Cause:
@@ -75,9 +75,14 @@ def cause(error: BaseException) -> Cause:
 def _cause(error: BaseException) -> Cause | None:
     if isinstance(error, OSError) and error.errno in _EXHAUSTED:
         return Cause.MEMORY if error.errno == errno.ENOMEM else Cause.EXHAUSTED
-    if type(error).__name__ == "OutOfMemoryError":  # of a GPU: torch's, which is not here
+    if _is_of_gpu_memory(error):
         return Cause.MEMORY
     return next((known for kinds, known in _CAUSES if isinstance(error, kinds)), None)
+
+
+def _is_of_gpu_memory(error: BaseException) -> bool:
+    """Torch's error, by its name: torch is not here."""
+    return type(error).__name__ == "OutOfMemoryError"
 
 
 def sentence(error: BaseException) -> str:
