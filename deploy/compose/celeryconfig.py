@@ -9,7 +9,7 @@ if not all(os.environ.get("FLOWER_BASIC_AUTH", "").partition(":")):
 
 task_ignore_result = True
 broker_transport_options = {
-    "priority_steps": [0, 1, 2, 3],
+    "priority_steps": [0, 1, 2, 3, 6, 9],
     "sep": "\x06\x16",
     "visibility_timeout": 86400,  # a watcher that thinks a message lost would hand it out once more
 }

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from celery import Celery
 from kombu import Exchange, Queue
+from kombu.transport.redis import Channel
 from pydantic import ValidationError
 
-from genfleet.contract.keys import PREFIX, PRIORITY_STEPS, broker_list
+from genfleet.contract.keys import LIST_SEPARATOR, PREFIX, PRIORITY_STEPS, broker_list
 from genfleet.contract.task_data import GenerateVideo
 from genfleet.contract.task_types import QUEUES, TASK_TYPES, broker_queues
 from genfleet.store import steps
@@ -71,9 +72,16 @@ def test_the_light_queue_is_celery_in_redis() -> None:
 
 def test_a_priority_has_a_list_of_its_own() -> None:
     """TS-013, RF-001, RF-002: 1, 2 and 3 are three lists, named as kombu names them."""
-    names = [broker_list("gpu_heavy", step) for step in PRIORITY_STEPS]
+    names = [broker_list("gpu_heavy", step) for step in (0, 1, 2, 3)]
 
     assert names == ["gpu_heavy", "gpu_heavy\x06\x161", "gpu_heavy\x06\x162", "gpu_heavy\x06\x163"]
+
+
+def test_every_list_of_a_producer_with_default_options_is_read() -> None:
+    """Whatever its priority, a message of Celery lies where our workers look."""
+    assert {*Channel.priority_steps} <= {*PRIORITY_STEPS}
+    assert Channel.sep == LIST_SEPARATOR
+    assert list(PRIORITY_STEPS) == sorted(PRIORITY_STEPS), "kombu finds a step by bisection"
 
 
 def test_our_message_is_what_celery_and_kombu_would_have_published(store: SyncStore, redis_server: Redis) -> None:

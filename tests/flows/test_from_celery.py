@@ -130,10 +130,9 @@ def test_a_message_becomes_a_task(site: Site, service: httpx.Client, store: Sync
     assert service.get("/api/v1/projects/my_project/tasks").json()["pagination"]["total"] == 1
 
 
-def old_producer(site: Site, *, steps: tuple[int, ...] = (0, 1, 2, 3)) -> Celery:
-    """A producer of the old kind, with the priority steps of the page."""
+def old_producer(site: Site) -> Celery:
+    """A producer of the old kind, as Celery comes."""
     producer = Celery("old", broker=site.redis.url, set_as_current=False)
-    producer.conf.broker_transport_options = {"priority_steps": list(steps)}
     producer.conf.task_default_queue = "gpu_medium"
     return producer
 
@@ -180,15 +179,24 @@ def test_of_a_chain_the_first_runs_and_of_a_group_all(site: Site, service: httpx
     assert "canvas_ignored" in (site.folder / "painter.log").read_text()
 
 
-def test_priorities_need_the_steps_of_the_page(site: Site, service: httpx.Client, mine: Path) -> None:
-    """With Celery's own steps a message of priority 6 lies in a list that no worker reads; with ours it is run."""
-    paint: dict[str, Any] = {"kwargs": {"task_data": {"prompt": "x"}}, "priority": 6}
-    old_producer(site, steps=(0, 3, 6, 9)).send_task("generate_image", task_id="unread", **paint)
-    old_producer(site).send_task("generate_image", task_id="read", **paint)
+def test_every_priority_runs_where_no_steps_are_set(site: Site, service: httpx.Client, mine: Path) -> None:
+    """With Celery's own steps all are run, and have priority 2 then; a step of the producer's own may be read by nobody."""
+    paint: dict[str, Any] = {"kwargs": {"task_data": {"prompt": "x"}}}
+    sent = {f"priority-{priority}": priority for priority in (0, 4, 6, 7, 9)}
+    for task_id, priority in sent.items():
+        old_producer(site).send_task("generate_image", task_id=task_id, priority=priority, **paint)
+    other = old_producer(site)
+    other.conf.broker_transport_options = {"priority_steps": list(range(10))}
+    other.send_task("generate_image", task_id="unread", priority=7, **paint)
     with painter(site, service, mine):
-        assert ended(service, "read")["status"] == "completed"
+        tasks = [ended(service, task_id) for task_id in sent]
 
-    assert site.redis.client.llen("gpu_medium\x06\x166") == 1
+        def lists() -> object:
+            return site.redis.client.keys("gpu_medium*")
+
+        wait_for("one list alone is left", lambda: lists() == [b"gpu_medium\x06\x167"])
+
+    assert {(task["status"], task["priority"]) for task in tasks} == {("completed", 2)}
 
 
 def test_celerys_own_revoke_ends_no_task(site: Site, service: httpx.Client) -> None:

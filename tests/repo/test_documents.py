@@ -16,7 +16,7 @@ import yaml
 from celery import states
 from typer.main import get_command
 
-from genfleet.contract.keys import broker_list
+from genfleet.contract.keys import PRIORITY_STEPS, broker_list
 from genfleet.contract.queue import GenerationQueue
 from genfleet.contract.states import State
 from genfleet.contract.task_types import QUEUES, TASK_TYPES
@@ -217,7 +217,7 @@ def test_every_list_of_every_queue_is_looked_at() -> None:
     ).stdout
 
     asked = {line.rpartition(": ")[2] for line in shown.splitlines()}
-    assert {broker_list(name, priority) for name in (*QUEUES[:3], "celery") for priority in (1, 2, 3)} <= asked
+    assert {broker_list(name, step) for name in (*QUEUES[:3], "celery", "default") for step in PRIORITY_STEPS} <= asked
 
 
 @pytest.mark.parametrize(

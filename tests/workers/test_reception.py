@@ -8,8 +8,9 @@ import json
 import os
 import pickle
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import kombu
 import pytest
@@ -23,7 +24,7 @@ from genfleet.store.dead_letters import Letter, LetterState
 from genfleet_workers.claims import Claims
 from genfleet_workers.family import Family
 from genfleet_workers.holdings import Holdings
-from genfleet_workers.reception import Client, Connection
+from genfleet_workers.reception import Client, Connection, Reception
 from tests.support.bad_messages import bytes_of, good, mutations, the_seventeen
 from tests.support.servers import Redis, Site, free_port
 from tests.support.tasks import submitted
@@ -106,6 +107,27 @@ def test_kombu_sees_what_the_reception_lets_in_and_nothing_else(alone: Redis) ->
 
     assert seen == [(broker_list("gpu_medium", 2).encode(), raw) for raw in (b"bad", bytes_of(good("a")), b"bad")]
     assert alone.client.llen(LIST) == 1, "what was not acknowledged went back when the connection was closed"
+
+
+def test_what_was_not_acknowledged_goes_back_to_the_list_that_it_came_from(alone: Redis) -> None:
+    """A worker that leaves puts back what it has not started, and each message keeps its turn, whatever its producer said."""
+    reception = Reception(cast(Claims, None), lambda: datetime.now(UTC))  # they are all whole: none is set aside
+    lists = [broker_list("gpu_medium", step) for step in PRIORITY_STEPS]
+    for name in lists:
+        alone.client.lpush(name, bytes_of(good(name)))
+    heard = list[str]()
+    options = {"receive": reception, "priority_steps": list(PRIORITY_STEPS), "sep": LIST_SEPARATOR}
+    with Connection(alone.url, transport_options=options) as connection:  # type: ignore[no-untyped-call]  # as above
+        queue = kombu.Queue("gpu_medium", kombu.Exchange(""), routing_key="gpu_medium")
+        consumer = kombu.Consumer(
+            connection.channel(), [queue], on_message=lambda message: heard.append(message.headers["id"])
+        )
+        with consumer:
+            wait_for("all have come", lambda: _drained(connection) and len(heard) == len(lists))
+            assert heard == lists, "in the order of their lists"
+            assert not alone.client.exists(*lists)
+
+    assert [alone.client.llen(name) for name in lists] == [1] * len(lists)
 
 
 def _drained(connection: kombu.Connection) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from celery import Celery
@@ -333,6 +335,56 @@ def test_another_producers_message_is_adopted(site: Site, store: SyncStore) -> N
         task = settled(store, "old-task-1")
 
     assert (task.state, task.project, task.data) == (State.COMPLETED, "old_project", {"prompt": "x"})
+
+
+def send_by_celery(site: Site, priorities: Iterable[int], **data: Any) -> list[str]:
+    """Messages of a producer that has set no option, one of each priority. Their ids."""
+    producer = Celery("old", broker=site.redis.url, set_as_current=False)
+    for priority in priorities:
+        producer.send_task(
+            "generate_image",
+            kwargs={"task_data": data},
+            task_id=f"celery-{priority}",
+            priority=priority,
+            queue="gpu_medium",
+        )
+    return [f"celery-{priority}" for priority in priorities]
+
+
+def test_each_priority_of_another_producer_has_its_turn(site: Site, store: SyncStore, tmp_path: Path) -> None:
+    """TS-013: by Celery's own steps 0 to 2 come before all of ours, 3 to 5 with our 3, 6 to 8 after all, and 9 last."""
+    marks = str(tmp_path / "marks")
+    foreign = send_by_celery(site, (9, 7, 6, 4, 2), marks=marks)
+    ours = [submitted(store, f"ours-{priority}", priority=priority, marks=marks) for priority in (3, 2, 1)]
+    with site.worker():
+        for task_id in foreign:
+            wait_for("it is adopted", lambda: store.run(steps.task(task_id)), within=20)  # noqa: B023
+        tasks = {task_id: settled(store, task_id) for task_id in (*foreign, *ours)}
+
+    started = [line.split()[1] for line in Path(marks).read_text().splitlines() if line.startswith("start")]
+    turns = ["celery-2", "ours-1", "ours-2", "celery-4", "ours-3", "celery-7", "celery-6", "celery-9"]
+    assert started == turns
+    assert {task.state for task in tasks.values()} == {State.COMPLETED}
+    assert {tasks[task_id].priority for task_id in foreign} == {2}
+
+
+def test_a_killed_worker_takes_none_of_another_producers_tasks_with_it(
+    site: Site, store: SyncStore, tmp_path: Path
+) -> None:
+    """From whatever list it took them: they are tasks of the store by then, and another worker completes them once."""
+    marks = tmp_path / "marks"
+    with site.worker(name="one", concurrency=2) as first:
+        ids = send_by_celery(site, (6, 9), seconds=600, later=0.5, marks=str(marks))
+        for task_id in ids:
+            wait_for("it is adopted", lambda: store.run(steps.task(task_id)))  # noqa: B023
+            wait_for("it runs", lambda: in_step(store, task_id))  # noqa: B023
+        with site.worker(name="two"):
+            os.kill(first.pid, signal.SIGKILL)
+            tasks = [settled(store, task_id, within=20) for task_id in ids]
+
+    assert [(task.state, task.worker) for task in tasks] == [(State.COMPLETED, "two@test")] * 2
+    assert [marks.read_text().count(f"end {task_id}") for task_id in ids] == [1, 1]
+    assert not site.redis.client.exists(*(broker_list("gpu_medium", step) for step in (6, 9)))
 
 
 def test_a_worker_reports_its_processes_and_machine(site: Site, store: SyncStore) -> None:

@@ -62,8 +62,9 @@ PATTERNS: Mapping[str, str] = MappingProxyType(
 
 LIST_SEPARATOR = "\x06\x16"
 """kombu's: the list of queue q and priority step p is q + separator + p, and plain q for step 0 (RF-002)."""
-PRIORITY_STEPS = (0, 1, 2, 3)
-"""Step 0 is what other producers push without a priority; 1 to 3 are ours (TS-013)."""
+PRIORITY_STEPS = (0, 1, 2, 3, 6, 9)
+"""Whose lists workers read, in this order. 1 to 3 are ours (TS-013). 0, 3, 6 and 9 are kombu's own: a Celery producer with
+default options pushes into these, and into 0 what has no priority."""
 UNACKED, UNACKED_INDEX = "unacked", "unacked_index"
 """kombu's: messages that were delivered and not yet acknowledged."""
 
