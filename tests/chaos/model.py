@@ -122,6 +122,8 @@ class Life(RuleBasedStateMachine):
         known = self.known[name]
         held = known.holds(token)
         repeated = known.token == token and known.state is _ENDS.get(how)
+        if how == "retry":  # heard of before, if it still waits for the attempt after this one
+            repeated = known.token == token + 1 and known.state is State.QUEUED and not known.in_line
         match how:
             case "complete":
                 accepted = self.store.run(steps.complete(name, token, b"{}"))
