@@ -179,4 +179,4 @@ def test_times_that_cannot_be_kept_are_refused(
 
     assert isinstance(answer, Refused)
     assert answer.reason is reason
-    assert redis_server.client.keys("genfleet:*") == []
+    assert redis_server.client.keys("genfleet:*") == [key("upkeep").encode()]

@@ -200,8 +200,9 @@ def test_a_stray_message_does_not_stop_the_search(store: SyncStore, redis_server
     assert store.run(chores.recover(QUEUES)) == 0
 
 
-def test_chores_are_done_once_a_period(store: SyncStore) -> None:
+def test_chores_are_done_once_a_period(store: SyncStore, redis_server: Redis) -> None:
     """However many programs are up, one of them does the chores of a second."""
+    redis_server.client.delete(key("upkeep"))
     took = [store.run(chores.take_upkeep(f"program-{number}", upkeep.PERIOD)) for number in range(5)]
 
     assert took == [True, False, False, False, False]
