@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -42,10 +43,15 @@ def task_ids(store: SyncStore, project: str = "p") -> list[str]:
 # -- a task and its end --------------------------------------------------------------------------------------------------
 
 
-def test_a_task_is_submitted_and_waited_for(client: Client, worker: None) -> None:
+def test_a_task_is_submitted_and_waited_for(client: Client, worker: None, tmp_path: Path) -> None:
     """TS-008, TS-021, TS-165: the answers are the documented bodies, and the last one has the result."""
-    task = client.submit("p", "generate_image", {"seconds": 0.4}, priority=1, metadata={"user_id": "u"})
-    seen = list(client.follow(task["task_id"], timeout=20))
+    data = {"seconds": 0.1, "until": str(tmp_path / "seen")}  # it does not end before it was seen to run
+    task = client.submit("p", "generate_image", data, priority=1, metadata={"user_id": "u"})
+    seen = []
+    for status in client.follow(task["task_id"], timeout=20):
+        seen.append(status)
+        if status["status"] == "processing":
+            (tmp_path / "seen").touch()
 
     assert task["status"] == "queued"
     assert {status["status"] for status in seen} >= {"processing", "completed"}
