@@ -130,14 +130,16 @@ class LoadFirst(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships 
 
     def register_with_event_loop(self, parent: Any, hub: Any) -> None:
         """The pool is watched by the main loop, and nothing is consumed yet."""
+        if self._loaded:  # the connection was lost meanwhile, and is there again
+            return
         began, loop = time.monotonic(), hub.create_loop()
-        while not self._loaded:
-            self._loaded = not parent.pool.loading
+        while parent.pool.loading:
             parent.app.load_on(time.monotonic() - began)
             try:
                 next(loop)
             except StopIteration:
                 loop = hub.create_loop()
+        self._loaded = True
 
 
 class KeepPlaces(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery ships no types
